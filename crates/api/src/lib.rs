@@ -1,0 +1,15 @@
+//! The Kubernetes API as data: kinds, schemas, and the pure functions that every verb needs.
+//!
+//! Nothing here does I/O. A reader finds
+//! - [`kinds`]: which resources exist, in which versions, under which etcd keys;
+//! - [`schema`]: the types of every group version (fields, list types, merge keys, defaults);
+//! - [`status`]: refusals, as the `Status` objects that clients read;
+//! - [`field`]: field paths and the errors of validation.
+
+pub mod field;
+pub mod status;
+
+/// An API object (or a part of one) as JSON.
+pub type Value = serde_json::Value;
+/// The fields of a JSON object, in alphabetical order (as upstream's unstructured objects have them).
+pub type Object = serde_json::Map<String, Value>;

@@ -1,0 +1,1 @@
+//! skiff: component-base.

@@ -1,0 +1,2 @@
+//! skiff: node.
+fn main() {}

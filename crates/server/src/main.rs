@@ -1,0 +1,2 @@
+//! skiff: server.
+fn main() {}
