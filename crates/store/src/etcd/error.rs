@@ -55,7 +55,7 @@ pub(crate) fn classify(error: &etcd_client::Error) -> Cause {
 type Dyn = dyn std::error::Error + 'static;
 
 fn causes(error: &Dyn) -> impl Iterator<Item = &Dyn> {
-    std::iter::successors(Some(error), |e| e.source())
+    std::iter::successors(Some(error), |&e| e.source())
 }
 
 /// The innermost cause says what happened (`Connection refused`), the outer ones only where.
