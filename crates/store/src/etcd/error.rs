@@ -7,6 +7,8 @@ use crate::Error;
 
 /// gRPC's status codes, by number: tonic's type is not part of etcd-client's interface.
 mod code {
+    /// What a connection that closes under a request gives.
+    pub(super) const CANCELLED: i32 = 1;
     pub(super) const UNKNOWN: i32 = 2;
     pub(super) const INVALID_ARGUMENT: i32 = 3;
     pub(super) const DEADLINE_EXCEEDED: i32 = 4;
@@ -44,7 +46,7 @@ pub(crate) fn classify(error: &etcd_client::Error) -> Cause {
         code::INVALID_ARGUMENT if message.contains("too large") => {
             Cause::Refused(Error::TooLarge(message.to_owned()))
         }
-        code::UNAVAILABLE | code::DEADLINE_EXCEEDED | code::UNKNOWN | code::INTERNAL => {
+        code::CANCELLED | code::UNAVAILABLE | code::DEADLINE_EXCEEDED | code::UNKNOWN | code::INTERNAL => {
             let why = status.source().map_or_else(|| message.to_owned(), deepest);
             if not_connected(status) { Cause::NotSent(why) } else { Cause::Unavailable(why) }
         }
