@@ -1,1 +1,10 @@
-//! skiff: component-base.
+//! What every daemon needs around its own work: logs, flags, version, signals, health.
+//!
+//! The counterpart of upstream's `staging/src/k8s.io/component-base`. Nothing here knows the API.
+
+pub mod flags;
+pub mod healthz;
+pub mod logs;
+pub mod rand;
+pub mod signals;
+pub mod version;
