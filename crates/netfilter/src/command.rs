@@ -4,7 +4,6 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
 };
 
 use tokio::{io::AsyncWriteExt, process::Command};
@@ -18,7 +17,9 @@ const LOCK_WAIT_SECONDS: &str = "5";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Neither flavour of the programs is installed.
-    #[error("no usable iptables found (looked for iptables-nft-restore, iptables-legacy-restore and iptables-restore in PATH, /usr/sbin, /sbin)")]
+    #[error(
+        "no usable iptables found (looked for iptables-nft-restore, iptables-legacy-restore and iptables-restore in PATH, /usr/sbin, /sbin)"
+    )]
     NotFound,
     /// The program could not be started.
     #[error("cannot run {program}: {source}")]
@@ -49,7 +50,7 @@ pub struct IpTables {
     restore: PathBuf,
     random_fully: bool,
     /// The same program for single rules. The `iptables` crate wants a name that lives forever.
-    single: Arc<&'static str>,
+    single: &'static str,
 }
 
 impl IpTables {
@@ -84,7 +85,7 @@ impl IpTables {
             iptables: programs.iptables,
             save: programs.save,
             restore: programs.restore,
-            single: Arc::new(name),
+            single: name,
         })
     }
 
@@ -133,7 +134,9 @@ impl IpTables {
     /// Whether `chain` of `table` holds the rule (`-C`). A chain or table that does not exist holds none.
     pub async fn exists(&self, table: &str, chain: &str, rule: &str) -> bool {
         let (table, chain, rule) = (table.to_owned(), chain.to_owned(), rule.to_owned());
-        self.blocking(move |single| single.exists(&table, &chain, &rule).unwrap_or(false)).await.unwrap_or(false)
+        self.blocking(move |single| single.exists(&table, &chain, &rule).unwrap_or(false))
+            .await
+            .unwrap_or(false)
     }
 
     /// The rules of one chain as `iptables -S <chain>` prints them, the chain's own line first; `None` when there is no such chain.
@@ -151,7 +154,7 @@ impl IpTables {
         &self,
         f: impl FnOnce(iptables::IPTables) -> T + Send + 'static,
     ) -> Option<T> {
-        let cmd = *self.single;
+        let cmd = self.single;
         tokio::task::spawn_blocking(move || {
             f(iptables::IPTables { cmd, has_check: true, has_wait: true, is_numeric: false })
         })

@@ -33,7 +33,9 @@ pub(crate) fn decide(nft: Option<&str>, legacy: Option<&str>) -> Mode {
     };
     let hinted = |saved: &str| {
         saved.lines().any(|line| {
-            line.strip_prefix(':').and_then(|rest| rest.split(' ').next()).is_some_and(|chain| HINTS.contains(&chain))
+            line.strip_prefix(':')
+                .and_then(|rest| rest.split(' ').next())
+                .is_some_and(|chain| HINTS.contains(&chain))
         })
     };
     if hinted(nft) {
