@@ -2,8 +2,10 @@
 //!
 //! - [`json`]: a list of operations (RFC 6902);
 //! - [`merge`]: a partial object (RFC 7386);
-//! - [`strategic`]: a partial object whose lists merge by key, as the schema says.
+//! - [`strategic`]: a partial object whose lists merge by key, as the schema says;
+//! - [`apply`]: server-side apply and managed fields.
 
+pub mod apply;
 pub mod json;
 pub mod merge;
 pub mod strategic;

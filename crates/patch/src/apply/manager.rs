@@ -1,0 +1,444 @@
+//! The two operations on managed fields: an update is told what changed, an apply decides what changes
+//! (`structured-merge-diff/merge/update.go` and the chain of managers in `managedfields/internal`).
+//!
+//! ```text
+//!   apply:  live + configuration ──merge──► merged ──prune──► new object
+//!             conflicts: what others own and this would change ──► 409, unless forced
+//!             prune:     what this manager applied last time, does not any more, and nobody else owns
+//!   update: live ──► new object; whoever changed a field owns it, whoever owned it does not any more
+//! ```
+
+use api::status::ApiError;
+use api::{Object, Value};
+use serde_json::json;
+
+use super::fieldpath::{Element, Set};
+use super::managed::{self, ManagerId, Managers, Owned};
+use super::typed::{self, Comparison, TypeSchema};
+
+/// Updaters beyond this number are folded into one (`DefaultMaxUpdateManagers`).
+const UPDATE_MANAGERS_MAX: usize = 10;
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The versions in which a kind is served: managers write their paths in the version that they used.
+pub trait Versions {
+    /// The schema of one version.
+    type Schema: TypeSchema;
+    /// The schema of a version; `None` when it is not served (any more).
+    fn schema(&self, version: &str) -> Option<Self::Schema>;
+    /// The object in another version; `None` when that version is not served.
+    fn convert(&self, object: &Object, from: &str, to: &str) -> Option<Object>;
+}
+
+/// One write, as far as managed fields are concerned.
+#[derive(Debug)]
+pub struct Request<'a, V> {
+    /// The versions of the kind.
+    pub versions: &'a V,
+    /// The version of the request: `apps/v1`.
+    pub version: &'a str,
+    /// `status`, `scale`, … or empty.
+    pub subresource: &'a str,
+    /// The field manager, or the start of the user agent.
+    pub manager: &'a str,
+    /// Fields that this endpoint resets, and that nobody comes to own through it (`GetResetFields`).
+    pub reset: &'a Set,
+    /// RFC 3339.
+    pub now: &'a str,
+}
+
+impl<V: Versions> Request<'_, V> {
+    fn id(&self, applies: bool) -> ManagerId {
+        let name = if self.manager.is_empty() { "unknown" } else { self.manager };
+        ManagerId {
+            applies,
+            name: name.to_owned(),
+            version: if applies { String::new() } else { self.version.to_owned() },
+            subresource: self.subresource.to_owned(),
+        }
+    }
+}
+
+/// Sets `metadata.managedFields` of a created or updated object. `live` is empty for a create. Both are in the
+/// request's version.
+pub fn update<V: Versions>(live: &Object, new: &mut Object, request: &Request<'_, V>) {
+    let sent = entries(new).cloned();
+    let live_managers = || managed::decode(entries(live)).unwrap_or_default();
+    let managers = if !request.subresource.is_empty() {
+        live_managers()
+    } else if managed::is_reset(sent.as_ref()) {
+        Managers::new()
+    } else {
+        // A client that does not know the field must not lose it for others.
+        managed::decode(sent.as_ref()).filter(|m| !m.is_empty()).unwrap_or_else(live_managers)
+    };
+    set_entries(new, None);
+    let exists = live.get("metadata").is_some_and(|m| m.get("uid").is_some());
+    if managers.is_empty() && exists {
+        // Nobody has applied to this object and its managers were reset: it stays untracked.
+        return;
+    }
+    let mut live = live.clone();
+    set_entries(&mut live, None);
+    if let Some(managers) = update_managers(&live, new, managers, request.id(false), request) {
+        set_entries(new, managed::encode(&managers));
+    }
+}
+
+fn update_managers<V: Versions>(
+    live: &Object,
+    new: &Object,
+    managers: Managers,
+    id: ManagerId,
+    request: &Request<'_, V>,
+) -> Option<Managers> {
+    let (mut managers, comparison) = change(live, new, managers, None, true, request).ok()?;
+    let set = comparison.changed().recursive_difference(request.reset).difference(&own_metadata());
+    if !set.is_empty() {
+        let time = Some(request.now.to_owned());
+        let owned = match managers.remove(&id) {
+            Some(previous) => Owned { set: set.union(&previous.set), time, ..previous },
+            None => Owned { version: request.version.to_owned(), time, set },
+        };
+        managers.insert(id, owned);
+    }
+    cap(&mut managers);
+    Some(managers)
+}
+
+/// Applies a configuration; both are in the request's version, `live` is empty for a create.
+///
+/// # Errors
+/// 409 with every conflict, 400 for a configuration that says who manages what, and (as upstream) a bare 500 for one
+/// that does not fit the schema.
+pub fn apply<V: Versions>(
+    live: &Object,
+    config: &Object,
+    force: bool,
+    request: &Request<'_, V>,
+) -> Result<Object, ApiError> {
+    let config_version = config.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    if config_version != request.version {
+        return Err(ApiError::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {config_version}, expected: {}",
+            request.version
+        )));
+    }
+    if entries(config).is_some_and(|e| !e.is_null()) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    let Some(schema) = request.versions.schema(request.version) else {
+        return Err(ApiError::internal(format!("no schema for {}", request.version)));
+    };
+    let mistakes = typed::validate(config, &schema);
+    if !mistakes.is_empty() {
+        let text = match mistakes.as_slice() {
+            [one] => one.clone(),
+            many => format!("errors:\n  {}", many.join("\n  ")),
+        };
+        let about = describe(config);
+        return Err(ApiError::new(500, "", format!("failed to create typed patch object ({about}): {text}")));
+    }
+    let mut managers = managed::decode(entries(live)).unwrap_or_default();
+    let mut live = live.clone();
+    set_entries(&mut live, None);
+    if managers.is_empty() {
+        let before = ManagerId { name: "before-first-apply".to_owned(), ..request.id(false) };
+        let before = ManagerId { subresource: request.subresource.to_owned(), ..before };
+        managers = update_managers(&Object::new(), &live, managers, before, request).unwrap_or_default();
+    }
+    let result = match apply_managed(&live, config, &schema, managers.clone(), force, request) {
+        Err(conflicts) if request.manager == "kubectl" => {
+            // What kubectl applied on the client's side before is its own, not a conflict.
+            let allowed = last_applied_set(&live, &schema);
+            if conflicts.iter().all(|(_, set)| set.difference(&allowed).is_empty()) {
+                apply_managed(&live, config, &schema, managers, true, request)
+            } else {
+                let rest = conflicts.into_iter().map(|(id, set)| (id, set.difference(&allowed)));
+                Err(rest.filter(|(_, set)| !set.is_empty()).collect())
+            }
+        }
+        other => other,
+    };
+    let (mut object, managers) = result.map_err(|conflicts| conflict_error(&conflicts))?;
+    if request.manager == "kubectl" && last_applied(&object).is_some() {
+        set_last_applied(&mut object, config);
+    }
+    set_entries(&mut object, managed::encode(&managers));
+    Ok(object)
+}
+
+type Conflicts = Vec<(ManagerId, Set)>;
+
+fn apply_managed<V: Versions>(
+    live: &Object,
+    config: &Object,
+    schema: &V::Schema,
+    mut managers: Managers,
+    force: bool,
+    request: &Request<'_, V>,
+) -> Result<(Object, Managers), Conflicts> {
+    let id = request.id(true);
+    let merged = typed::merge(live, config, schema);
+    let last = managers.get(&id).cloned();
+    let set = typed::field_set(config, schema).recursive_difference(request.reset);
+    let time = last.as_ref().and_then(|l| l.time.clone());
+    managers.insert(id.clone(), Owned { version: request.version.to_owned(), time, set });
+    let new = match &last {
+        Some(last) if !last.set.is_empty() => prune(&merged, &managers, last, request),
+        _ => merged,
+    };
+    let (mut managers, _) = change(live, &new, managers, Some(&id), force, request)?;
+    let changed = *live != new;
+    if let Some(owned) = managers.get_mut(&id) {
+        owned.set = owned.set.difference(&own_metadata());
+        if changed {
+            owned.time = Some(request.now.to_owned());
+        }
+        if owned.set.is_empty() {
+            managers.remove(&id);
+        }
+    }
+    Ok((new, managers))
+}
+
+/// Takes away what `last` owned and nobody owns any more.
+fn prune<V: Versions>(
+    merged: &Object,
+    managers: &Managers,
+    last: &Owned,
+    request: &Request<'_, V>,
+) -> Object {
+    let versions = request.versions;
+    let Some(schema) = versions.schema(&last.version) else { return merged.clone() };
+    let Some(at_last) = versions.convert(merged, request.version, &last.version) else {
+        return merged.clone();
+    };
+    let last_set = typed::ensure_named_fields(&last.set, &schema);
+    let mut pruned = typed::remove(&at_last, &last_set, &schema);
+    // Other managers keep what they own, in whichever version they named it.
+    let mut by_version: Vec<(&str, Set)> = Vec::new();
+    for owned in managers.values() {
+        match by_version.iter_mut().find(|(v, _)| *v == owned.version) {
+            Some((_, set)) => *set = set.union(&owned.set),
+            None => by_version.push((&owned.version, owned.set.clone())),
+        }
+    }
+    by_version.sort_by_key(|(v, _)| *v != last.version);
+    for (version, owned) in &by_version {
+        let (Some(s), Some(m), Some(p)) = (
+            versions.schema(version),
+            versions.convert(&at_last, &last.version, version),
+            versions.convert(&pruned, &last.version, version),
+        ) else {
+            continue;
+        };
+        let all = typed::ensure_named_fields(&typed::field_set(&m, &s), &s);
+        let kept = typed::ensure_named_fields(&typed::field_set(&p, &s), &s)
+            .union(&typed::ensure_named_fields(owned, &s));
+        let rest = typed::remove(&m, &all.difference(&kept), &s);
+        if let Some(back) = versions.convert(&rest, version, &last.version) {
+            pruned = back;
+        }
+    }
+    // What went along without having been owned comes back.
+    let pruned_set = typed::ensure_named_fields(&typed::field_set(&pruned, &schema), &schema);
+    let all = typed::ensure_named_fields(&typed::field_set(&at_last, &schema), &schema);
+    let gone = all.difference(&pruned_set).intersection(&last_set);
+    let pruned = typed::remove(&at_last, &gone, &schema);
+    versions.convert(&pruned, &last.version, request.version).unwrap_or(pruned)
+}
+
+/// Takes changed fields away from the other managers, or reports them as conflicts (`Updater.update`).
+fn change<V: Versions>(
+    live: &Object,
+    new: &Object,
+    mut managers: Managers,
+    workflow: Option<&ManagerId>,
+    force: bool,
+    request: &Request<'_, V>,
+) -> Result<(Managers, Comparison), Conflicts> {
+    let compare_in = |version: &str| -> Option<Comparison> {
+        let schema = request.versions.schema(version)?;
+        let comparison = if version == request.version {
+            typed::compare(live, new, &schema)
+        } else {
+            let live = request.versions.convert(live, request.version, version)?;
+            typed::compare(&live, &request.versions.convert(new, request.version, version)?, &schema)
+        };
+        Some(comparison.exclude(request.reset))
+    };
+    let comparison = compare_in(request.version).unwrap_or_default();
+    let mut known: Vec<(String, Option<Comparison>)> = Vec::new();
+    let mut conflicts = Conflicts::new();
+    let mut losses: Vec<(ManagerId, Option<Set>)> = Vec::new();
+    for (id, owned) in &managers {
+        if Some(id) == workflow {
+            continue;
+        }
+        let at = if owned.version == request.version {
+            Some(&comparison)
+        } else {
+            if !known.iter().any(|(v, _)| *v == owned.version) {
+                known.push((owned.version.clone(), compare_in(&owned.version)));
+            }
+            known.iter().find(|(v, _)| *v == owned.version).and_then(|(_, c)| c.as_ref())
+        };
+        let Some(at) = at else {
+            losses.push((id.clone(), None));
+            continue;
+        };
+        let conflict = owned.set.intersection(&at.changed());
+        losses.push((id.clone(), Some(conflict.union(&at.removed))));
+        if !conflict.is_empty() {
+            conflicts.push((id.clone(), conflict));
+        }
+    }
+    if !force && !conflicts.is_empty() {
+        return Err(conflicts);
+    }
+    for (id, lost) in losses {
+        match (lost, managers.get_mut(&id)) {
+            (Some(lost), Some(owned)) => owned.set = owned.set.difference(&lost),
+            // A version that is not served any more takes its managers along.
+            _ => {
+                managers.remove(&id);
+            }
+        }
+    }
+    managers.retain(|_, owned| !owned.set.is_empty());
+    Ok((managers, comparison))
+}
+
+/// Folds the oldest updaters of a version together when there are too many (`capManagersManager`).
+fn cap(managers: &mut Managers) {
+    let mut updaters: Vec<(ManagerId, Option<String>)> =
+        managers.iter().filter(|(id, _)| !id.applies).map(|(id, o)| (id.clone(), o.time.clone())).collect();
+    let mut excess = updaters.len().saturating_sub(UPDATE_MANAGERS_MAX);
+    updaters.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+    let mut first_of_version: Vec<ManagerId> = Vec::new();
+    for (id, _) in updaters {
+        if excess == 0 {
+            return;
+        }
+        let Some(first) = first_of_version.iter().find(|f| f.version == id.version).cloned() else {
+            first_of_version.push(id);
+            continue;
+        };
+        let bucket =
+            ManagerId { name: "ancient-changes".to_owned(), subresource: String::new(), ..id.clone() };
+        if !managers.contains_key(&bucket)
+            && let Some(owned) = managers.remove(&first)
+        {
+            managers.insert(bucket.clone(), owned);
+        }
+        if let Some(folded) = managers.remove(&id)
+            && let Some(owned) = managers.get_mut(&bucket)
+        {
+            owned.set = owned.set.union(&folded.set);
+            owned.time = folded.time;
+            excess -= 1;
+        }
+    }
+}
+
+/// What every object has and nobody owns (`stripMetaManager`).
+fn own_metadata() -> Set {
+    let field = |name: &str| Element::Field(name.to_owned());
+    let mut set = Set::default();
+    for name in ["apiVersion", "kind", "metadata"] {
+        set.insert(&[field(name)]);
+    }
+    for name in [
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "clusterName",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+    ] {
+        set.insert(&[field("metadata"), field(name)]);
+    }
+    set
+}
+
+fn entries(object: &Object) -> Option<&Value> {
+    object.get("metadata").and_then(|m| m.get("managedFields"))
+}
+
+fn set_entries(object: &mut Object, entries: Option<Value>) {
+    let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
+    match entries {
+        Some(entries) => metadata.insert("managedFields".to_owned(), entries),
+        None => metadata.remove("managedFields"),
+    };
+}
+
+fn last_applied(object: &Object) -> Option<&str> {
+    object.get("metadata")?.get("annotations")?.get(LAST_APPLIED)?.as_str().filter(|t| !t.is_empty())
+}
+
+fn set_last_applied(object: &mut Object, config: &Object) {
+    let mut config = config.clone();
+    if let Some(Value::Object(annotations)) =
+        config.get_mut("metadata").and_then(|m| m.get_mut("annotations"))
+    {
+        annotations.remove(LAST_APPLIED);
+    }
+    let text = format!("{}\n", Value::Object(config));
+    if let Some(Value::Object(annotations)) =
+        object.get_mut("metadata").and_then(|m| m.get_mut("annotations"))
+    {
+        annotations.insert(LAST_APPLIED.to_owned(), text.into());
+    }
+}
+
+/// The fields of the last client-side apply that are still as it set them.
+fn last_applied_set<S: TypeSchema>(live: &Object, schema: &S) -> Set {
+    let Some(Ok(last)) = last_applied(live).map(serde_json::from_str::<Object>) else {
+        return Set::default();
+    };
+    let comparison = typed::compare(&last, live, schema);
+    typed::field_set(&last, schema).difference(&comparison.changed()).difference(&comparison.removed)
+}
+
+fn describe(object: &Object) -> String {
+    let meta = |name: &str| {
+        object.get("metadata").and_then(|m| m.get(name)).and_then(Value::as_str).unwrap_or_default()
+    };
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let version = text("apiVersion");
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    format!("{}/{}; {group}/{version}, Kind={}", meta("namespace"), meta("name"), text("kind"))
+}
+
+fn conflict_error(conflicts: &Conflicts) -> ApiError {
+    let mut causes = Vec::new();
+    let mut lines = Vec::new();
+    for (id, set) in conflicts {
+        let manager = id.describe();
+        lines.push(format!("conflicts with {manager}:"));
+        for path in set.paths() {
+            causes.push(json!({
+                "reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": path
+            }));
+            lines.push(format!("- {path}"));
+        }
+    }
+    let message = match causes.as_slice() {
+        [only] => {
+            let text = |name: &str| only[name].as_str().unwrap_or_default().to_owned();
+            format!("Apply failed with 1 conflict: {}: {}", text("message"), text("field"))
+        }
+        many => format!("Apply failed with {} conflicts: {}", many.len(), lines.join("\n")),
+    };
+    let mut error = ApiError::new(409, "Conflict", message);
+    error.details.insert("causes".to_owned(), causes.into());
+    error
+}
+
+#[cfg(test)]
+mod tests;

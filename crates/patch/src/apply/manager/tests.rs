@@ -1,0 +1,150 @@
+use super::*;
+use crate::apply::typed::{ScalarKind, Shape};
+
+/// A schema in miniature: names say how fields are owned.
+#[derive(Clone)]
+enum Fake {
+    Object,
+    Strings,
+    Containers,
+    Text,
+    Atomic,
+}
+
+impl TypeSchema for Fake {
+    fn shape(&self) -> Shape {
+        match self {
+            Fake::Object | Fake::Strings => Shape::Map,
+            Fake::Containers => Shape::MapList(vec![("name".to_owned(), None)]),
+            Fake::Text => Shape::Scalar(ScalarKind::Any),
+            Fake::Atomic => Shape::AtomicMap,
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<Fake> {
+        match (self, name) {
+            (Fake::Object, "data" | "labels") => Some(Fake::Strings),
+            (Fake::Object, "containers") => Some(Fake::Containers),
+            (Fake::Object, "selector") => Some(Fake::Atomic),
+            (Fake::Object, "metadata" | "spec") => Some(Fake::Object),
+            (Fake::Object, "bogus") => None,
+            (Fake::Object, _) => Some(Fake::Text),
+            _ => None,
+        }
+    }
+
+    fn element(&self) -> Option<Fake> {
+        match self {
+            Fake::Strings | Fake::Atomic => Some(Fake::Text),
+            Fake::Containers => Some(Fake::Object),
+            _ => None,
+        }
+    }
+}
+
+struct OneVersion;
+
+impl Versions for OneVersion {
+    type Schema = Fake;
+    fn schema(&self, version: &str) -> Option<Fake> {
+        (version == "v1").then_some(Fake::Object)
+    }
+    fn convert(&self, object: &Object, _: &str, to: &str) -> Option<Object> {
+        (to == "v1").then(|| object.clone())
+    }
+}
+
+fn object(fields: Value) -> Object {
+    let mut object =
+        json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "x"}}).as_object().unwrap().clone();
+    object.extend(fields.as_object().unwrap().clone());
+    object
+}
+
+fn run(live: &Object, config: Value, manager: &str, force: bool) -> Result<Object, ApiError> {
+    let reset = Set::default();
+    let request = Request {
+        versions: &OneVersion,
+        version: "v1",
+        subresource: "",
+        manager,
+        reset: &reset,
+        now: "2026-01-01T00:00:00Z",
+    };
+    apply(live, &object(config), force, &request)
+}
+
+fn owner_fields(object: &Object, manager: &str) -> Value {
+    let list = object["metadata"]["managedFields"].as_array().unwrap();
+    list.iter().find(|e| e["manager"] == manager).map_or(Value::Null, |e| e["fieldsV1"].clone())
+}
+
+#[test]
+fn appliers_own_what_they_set_and_lose_what_they_drop() {
+    let one = run(&Object::new(), json!({"data": {"a": "1", "b": "1"}}), "m1", false).unwrap();
+    assert_eq!(owner_fields(&one, "m1"), json!({"f:data": {"f:a": {}, "f:b": {}}}));
+    let two = run(&one, json!({"data": {"c": "2"}}), "m2", false).unwrap();
+    let three = run(&two, json!({"data": {"a": "1"}}), "m1", false).unwrap();
+    assert_eq!(three["data"], json!({"a": "1", "c": "2"}));
+    assert_eq!(owner_fields(&three, "m2"), json!({"f:data": {"f:c": {}}}));
+}
+
+#[test]
+fn a_change_of_others_fields_is_a_conflict_unless_forced() {
+    let one = run(&Object::new(), json!({"data": {"a": "1"}}), "m1", false).unwrap();
+    let error = run(&one, json!({"data": {"a": "2"}}), "m2", false).unwrap_err();
+    assert_eq!(error.message, "Apply failed with 1 conflict: conflict with \"m1\": .data.a");
+    let forced = run(&one, json!({"data": {"a": "2"}}), "m2", true).unwrap();
+    assert_eq!(owner_fields(&forced, "m1"), Value::Null);
+    // The same value is shared without a conflict.
+    let shared = run(&one, json!({"data": {"a": "1"}}), "m2", false).unwrap();
+    assert_eq!(owner_fields(&shared, "m1"), owner_fields(&shared, "m2"));
+}
+
+#[test]
+fn list_items_are_owned_by_key_and_atomic_maps_as_a_whole() {
+    let config = json!({"containers": [{"name": "c", "image": "1"}], "selector": {"a": "b"}});
+    let one = run(&Object::new(), config, "m1", false).unwrap();
+    assert_eq!(
+        owner_fields(&one, "m1"),
+        json!({"f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:name": {}}}, "f:selector": {}})
+    );
+    let two = run(&one, json!({"containers": [{"name": "d"}]}), "m2", false).unwrap();
+    let three = run(&two, json!({"containers": []}), "m1", false).unwrap();
+    assert_eq!(three["containers"], json!([{"name": "d"}]));
+}
+
+#[test]
+fn an_update_takes_ownership() {
+    let mut created = object(json!({"data": {"a": "1"}}));
+    let reset = Set::default();
+    let mut request = Request {
+        versions: &OneVersion,
+        version: "v1",
+        subresource: "",
+        manager: "plain",
+        reset: &reset,
+        now: "2026-01-01T00:00:00Z",
+    };
+    update(&Object::new(), &mut created, &request);
+    assert_eq!(owner_fields(&created, "plain"), json!({"f:data": {".": {}, "f:a": {}}}));
+    created["metadata"]["uid"] = "u".into();
+    let mut changed = created.clone();
+    changed["data"]["a"] = "2".into();
+    request.manager = "other";
+    update(&created, &mut changed, &request);
+    assert_eq!(owner_fields(&changed, "other"), json!({"f:data": {"f:a": {}}}));
+    assert_eq!(owner_fields(&changed, "plain"), json!({"f:data": {}}));
+}
+
+#[test]
+fn what_does_not_fit_the_schema_is_refused() {
+    let error = run(&Object::new(), json!({"bogus": 1}), "m", false).unwrap_err();
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (
+            500,
+            "failed to create typed patch object (/x; /v1, Kind=Thing): .bogus: field not declared in schema"
+        )
+    );
+}

@@ -1,0 +1,164 @@
+//! What a schema makes of an object (`structured-merge-diff/typed`): validation, field sets, comparison, merging and
+//! removal of fields.
+
+use api::{Object, Value};
+
+use super::fieldpath::{Element, Scalar, Set};
+
+mod compare;
+mod merge;
+mod remove;
+mod validate;
+
+pub use compare::{Comparison, compare};
+pub use merge::merge;
+pub use remove::{ensure_named_fields, remove};
+pub use validate::validate;
+
+/// How the values of a type are owned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// A scalar, checked to be of this kind.
+    Scalar(ScalarKind),
+    /// A list that is owned as a whole.
+    AtomicList,
+    /// A list of scalars, each owned by itself.
+    SetList,
+    /// A list of objects, each owned by itself under these keys; a key may have a default.
+    MapList(Vec<(String, Option<Value>)>),
+    /// An object that is owned as a whole.
+    AtomicMap,
+    /// An object whose fields are owned one by one.
+    Map,
+    /// The schema says nothing: scalars are scalars, lists are atomic, objects are not.
+    Deduced,
+}
+
+/// What a scalar may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScalarKind {
+    /// A text.
+    String,
+    /// An integer or a float.
+    Numeric,
+    /// True or false.
+    Boolean,
+    /// Any scalar (quantities, int-or-string).
+    Any,
+}
+
+/// A type, as server-side apply asks for it.
+pub trait TypeSchema: Clone {
+    /// How its values are owned.
+    fn shape(&self) -> Shape;
+    /// The type of an object's field that the schema declares.
+    fn field(&self, name: &str) -> Option<Self>;
+    /// The type of a list's items, or of the entries of an object without declared fields.
+    fn element(&self) -> Option<Self>;
+}
+
+/// The type of an object's field, declared or not.
+fn child<S: TypeSchema>(schema: &S, name: &str) -> Option<S> {
+    schema.field(name).or_else(|| schema.element())
+}
+
+/// What to do with a value, the schema's shape and the value's own type taken together.
+enum Atom {
+    Leaf,
+    List(Option<Vec<(String, Option<Value>)>>),
+    Map,
+}
+
+fn atom<S: TypeSchema>(schema: &S, value: Option<&Value>) -> Atom {
+    match (schema.shape(), value) {
+        (Shape::SetList, Some(Value::Array(_)) | None) => Atom::List(None),
+        (Shape::MapList(keys), Some(Value::Array(_)) | None) => Atom::List(Some(keys)),
+        (Shape::Map, Some(Value::Object(_)) | None) | (Shape::Deduced, Some(Value::Object(_))) => Atom::Map,
+        _ => Atom::Leaf,
+    }
+}
+
+/// The path element of a list item; the text says why it has none.
+fn item_element(keys: Option<&[(String, Option<Value>)]>, item: &Value) -> Result<Element, String> {
+    let Some(keys) = keys else {
+        return match item {
+            Value::Object(_) => {
+                Err("associative list without keys has an element that's a map type".to_owned())
+            }
+            Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
+            Value::Null => {
+                Err("associative list without keys has an element that's an explicit null".to_owned())
+            }
+            scalar => Ok(Element::Value(Scalar(scalar.clone()))),
+        };
+    };
+    let Value::Object(fields) = item else {
+        return Err(if item.is_null() {
+            "associative list with keys may not have a null element".to_owned()
+        } else {
+            "associative list with keys may not have non-map elements".to_owned()
+        });
+    };
+    let mut found: Vec<(String, Scalar)> = keys
+        .iter()
+        .filter_map(|(key, default)| {
+            Some((key.clone(), Scalar(fields.get(key).or(default.as_ref())?.clone())))
+        })
+        .collect();
+    if found.is_empty() {
+        let names: Vec<String> = keys.iter().map(|(k, _)| api::field::go_quote(k)).collect();
+        return Err(format!(
+            "associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
+            names.join(" ")
+        ));
+    }
+    found.sort();
+    Ok(Element::Key(found))
+}
+
+/// The fields that an object sets.
+pub fn field_set<S: TypeSchema>(object: &Object, schema: &S) -> Set {
+    let mut set = Set::default();
+    collect_fields(object, schema, &mut Vec::new(), &mut set);
+    set
+}
+
+fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, path: &mut Vec<Element>, set: &mut Set) {
+    let Some(schema) = schema else {
+        set.insert(path);
+        return;
+    };
+    match (atom(&schema, Some(value)), value) {
+        (Atom::Map, Value::Object(fields)) => collect_fields(fields, &schema, path, set),
+        (Atom::List(keys), Value::Array(items)) => {
+            let elements: Vec<Option<Element>> =
+                items.iter().map(|i| item_element(keys.as_deref(), i).ok()).collect();
+            for (item, element) in items.iter().zip(&elements) {
+                let Some(element) = element else { continue };
+                let twice = elements.iter().filter(|e| e.as_ref() == Some(element)).count() > 1;
+                path.push(element.clone());
+                if !twice {
+                    collect(item, schema.element(), path, set);
+                }
+                set.insert(path);
+                path.pop();
+            }
+        }
+        // A null list or object sets nothing below it; its own path is up to the parent.
+        (Atom::Leaf, Value::Null)
+            if !matches!(schema.shape(), Shape::Scalar(_) | Shape::AtomicList | Shape::AtomicMap) => {}
+        _ => set.insert(path),
+    }
+}
+
+fn collect_fields<S: TypeSchema>(fields: &Object, schema: &S, path: &mut Vec<Element>, set: &mut Set) {
+    for (name, value) in fields {
+        path.push(Element::Field(name.clone()));
+        collect(value, child(schema, name), path, set);
+        let empty = value.is_null() || value.as_object().is_some_and(Object::is_empty);
+        if empty || schema.field(name).is_none() {
+            set.insert(path);
+        }
+        path.pop();
+    }
+}

@@ -1,0 +1,70 @@
+//! Taking fields out of an object (`typed/remove.go`).
+
+use api::{Object, Value};
+
+use super::{Atom, TypeSchema, atom, child, item_element};
+use crate::apply::fieldpath::{Element, Set};
+
+/// The object without the fields of the set; what becomes empty by that stays, empty.
+pub fn remove<S: TypeSchema>(object: &Object, gone: &Set, schema: &S) -> Object {
+    let mut left = Object::new();
+    for (name, value) in object {
+        let element = Element::Field(name.clone());
+        if gone.has(&element) {
+            continue;
+        }
+        let value = match gone.children.get(&element).filter(|c| !c.is_empty()) {
+            Some(below) => remove_below(value, below, child(schema, name)),
+            None => value.clone(),
+        };
+        left.insert(name.clone(), value);
+    }
+    left
+}
+
+fn remove_below<S: TypeSchema>(value: &Value, gone: &Set, schema: Option<S>) -> Value {
+    let Some(schema) = schema else { return value.clone() };
+    match (atom(&schema, Some(value)), value) {
+        (Atom::Map, Value::Object(fields)) => Value::Object(remove(fields, gone, &schema)),
+        (Atom::List(keys), Value::Array(items)) => {
+            let mut left = Vec::with_capacity(items.len());
+            for item in items {
+                let Ok(element) = item_element(keys.as_deref(), item) else {
+                    left.push(item.clone());
+                    continue;
+                };
+                if gone.has(&element) {
+                    continue;
+                }
+                left.push(match gone.children.get(&element).filter(|c| !c.is_empty()) {
+                    Some(below) => remove_below(item, below, schema.element()),
+                    None => item.clone(),
+                });
+            }
+            Value::Array(left)
+        }
+        // An atomic value goes or stays as a whole, and its own path was not in the set.
+        (_, Value::Object(_)) => Value::Object(Object::new()),
+        (_, Value::Array(_)) => Value::Array(Vec::new()),
+        _ => value.clone(),
+    }
+}
+
+/// The set with every declared field on the way to a path as a member of its own: who owns `.spec.a` wants `.spec`.
+pub fn ensure_named_fields<S: TypeSchema>(set: &Set, schema: &S) -> Set {
+    let mut result = Set { members: set.members.clone(), ..Set::default() };
+    for (element, below) in &set.children {
+        let next = match element {
+            Element::Field(name) => {
+                if schema.field(name).is_some() {
+                    result.members.insert(element.clone());
+                }
+                child(schema, name)
+            }
+            _ => schema.element(),
+        };
+        let below = next.map_or_else(|| below.clone(), |s| ensure_named_fields(below, &s));
+        result.children.insert(element.clone(), below);
+    }
+    result
+}

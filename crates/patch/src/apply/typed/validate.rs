@@ -1,0 +1,127 @@
+//! Whether an applied configuration fits its type (`typed/validate.go`).
+
+use api::{Object, Value};
+
+use super::{ScalarKind, Shape, TypeSchema, item_element};
+use crate::apply::fieldpath::Element;
+
+/// Every mistake as upstream words it: `.spec.x: field not declared in schema`.
+pub fn validate<S: TypeSchema>(object: &Object, schema: &S) -> Vec<String> {
+    let mut errors = Vec::new();
+    validate_fields(object, schema, "", &mut errors);
+    errors
+}
+
+fn walk<S: TypeSchema>(value: &Value, schema: &S, path: &str, errors: &mut Vec<String>) {
+    if value.is_null() {
+        return;
+    }
+    match (schema.shape(), value) {
+        (Shape::Scalar(kind), value) => {
+            if let Some(text) = wrong_scalar(kind, value) {
+                errors.push(format!("{path}: {text}"));
+            }
+        }
+        (Shape::Map | Shape::AtomicMap, Value::Object(fields)) => {
+            validate_fields(fields, schema, path, errors)
+        }
+        (Shape::Map | Shape::AtomicMap, other) => {
+            errors.push(format!("{path}: expected map, got {}", go_value(other)))
+        }
+        (shape @ (Shape::AtomicList | Shape::SetList | Shape::MapList(_)), Value::Array(items)) => {
+            validate_items(items, &shape, schema, path, errors);
+        }
+        (Shape::AtomicList | Shape::SetList | Shape::MapList(_), other) => {
+            errors.push(format!("{path}: expected list, got {}", go_value(other)));
+        }
+        (Shape::Deduced, _) => {}
+    }
+}
+
+fn validate_fields<S: TypeSchema>(fields: &Object, schema: &S, path: &str, errors: &mut Vec<String>) {
+    for (name, value) in fields {
+        match super::child(schema, name) {
+            Some(schema) => walk(value, &schema, &format!("{path}.{name}"), errors),
+            None if schema.shape() == Shape::Deduced => {}
+            None => errors.push(format!("{path}.{name}: field not declared in schema")),
+        }
+    }
+}
+
+fn validate_items<S: TypeSchema>(
+    items: &[Value],
+    shape: &Shape,
+    schema: &S,
+    path: &str,
+    errors: &mut Vec<String>,
+) {
+    let mut seen: Vec<Element> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let element = match shape {
+            Shape::SetList => item_element(None, item),
+            Shape::MapList(keys) => item_element(Some(keys), item),
+            _ => Ok(Element::Index(index)),
+        };
+        match element {
+            // Without an element there is no path to report deeper mistakes under.
+            Err(text) => return errors.push(format!("{path}: element {index}: {text}")),
+            Ok(element) => {
+                if seen.contains(&element) {
+                    errors.push(format!("{path}: duplicate entries for key {element}"));
+                }
+                if let Some(schema) = schema.element() {
+                    walk(item, &schema, &format!("{path}{element}"), errors);
+                }
+                seen.push(element);
+            }
+        }
+    }
+}
+
+fn wrong_scalar(kind: ScalarKind, value: &Value) -> Option<String> {
+    match (kind, value) {
+        (ScalarKind::String, Value::String(_))
+        | (ScalarKind::Numeric, Value::Number(_))
+        | (ScalarKind::Boolean, Value::Bool(_))
+        | (ScalarKind::Any, Value::String(_) | Value::Number(_) | Value::Bool(_)) => None,
+        (ScalarKind::String, v) => {
+            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(v)))
+        }
+        (ScalarKind::Numeric, v) => Some(format!("expected numeric (int or float), got {}", go_type(v))),
+        (ScalarKind::Boolean, v) => Some(format!("expected boolean, got {}", go_value(v))),
+        (ScalarKind::Any, v) => Some(format!("expected any scalar, got {}", go_value(v))),
+    }
+}
+
+/// Go's `%v` of upstream's wrapper.
+fn go_value(value: &Value) -> String {
+    format!("&{{{}}}", crate::strategic::go_print(value))
+}
+
+/// Go's `%#v`.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let list: Vec<String> =
+                fields.iter().map(|(k, v)| format!("{}:{}", api::field::go_quote(k), go_syntax(v))).collect();
+            format!("map[string]interface {{}}{{{}}}", list.join(", "))
+        }
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
+        }
+        other => api::field::go_value(other),
+    }
+}
+
+/// Go's `%T`.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
