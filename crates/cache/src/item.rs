@@ -1,0 +1,291 @@
+//! One object as the cache holds it.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use store::Revision;
+
+use crate::scan;
+
+/// Whether the items of a list carry `kind` and `apiVersion`: custom resources do, built-in kinds do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemForm {
+    /// Without: `{"metadata":…}`.
+    BuiltIn,
+    /// With: `{"apiVersion":…,"kind":…,"metadata":…}`.
+    Custom,
+}
+
+/// Reads the values of a kind's selectable fields (those beyond `metadata.name` and `metadata.namespace`).
+#[derive(Clone)]
+pub struct Fields {
+    /// The fields' names, `spec.nodeName` for instance.
+    pub names: Arc<[String]>,
+    /// Their values in the same order.
+    pub read: Arc<dyn Fn(&api::Value) -> Vec<String> + Send + Sync>,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Fields { names: Arc::from([]), read: Arc::new(|_| Vec::new()) }
+    }
+}
+
+/// How the objects of one kind become items.
+#[derive(Clone)]
+pub(crate) struct Shape {
+    pub(crate) form: ItemForm,
+    pub(crate) fields: Fields,
+    pub(crate) namespaced: bool,
+}
+
+/// One object: its encoded bytes and the few parsed texts that selectors look at.
+///
+/// About 250 bytes are held beside the JSON. All texts share one allocation, each followed by a zero byte: the values of
+/// the selectable fields, then the labels as key, value, key, value.
+pub struct Item {
+    key: Box<str>,
+    revision: Revision,
+    bytes: Bytes,
+    /// Where the digits of `metadata.resourceVersion` stand.
+    revision_at: u32,
+    texts: Box<str>,
+    /// Where the labels begin in `texts`.
+    labels_at: u32,
+    shape: Arc<Shape>,
+}
+
+impl std::fmt::Debug for Item {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.key, self.revision)
+    }
+}
+
+#[derive(Deserialize)]
+struct Lean<'a> {
+    #[serde(borrow)]
+    metadata: LeanMeta<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LeanMeta<'a> {
+    #[serde(borrow, default)]
+    labels: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+}
+
+impl Item {
+    /// Makes an item of a stored value. `key` is what follows the kind's prefix.
+    pub(crate) fn build(
+        shape: &Arc<Shape>,
+        key: &str,
+        revision: Revision,
+        stored: &[u8],
+    ) -> Result<Arc<Item>, String> {
+        let mut texts = String::new();
+        let labels_at;
+        if shape.fields.names.is_empty() {
+            labels_at = 0;
+            let lean: Lean<'_> = serde_json::from_slice(stored).map_err(|e| e.to_string())?;
+            for (name, value) in lean.metadata.labels.iter().flatten() {
+                push_text(&mut texts, name);
+                push_text(&mut texts, value);
+            }
+        } else {
+            let value: api::Value = serde_json::from_slice(stored).map_err(|e| e.to_string())?;
+            let mut values = (shape.fields.read)(&value);
+            values.resize(shape.fields.names.len(), String::new());
+            for value in &values {
+                push_text(&mut texts, value);
+            }
+            labels_at = texts.len();
+            for (name, value) in value["metadata"]["labels"].as_object().into_iter().flatten() {
+                push_text(&mut texts, name);
+                push_text(&mut texts, value.as_str().unwrap_or_default());
+            }
+        }
+        let (bytes, revision_at) = item_form(stored, revision, shape.form).ok_or("not a stored object")?;
+        Ok(Arc::new(Item {
+            key: key.into(),
+            revision,
+            bytes: Bytes::from(bytes),
+            revision_at: u32::try_from(revision_at).map_err(|e| e.to_string())?,
+            texts: texts.into_boxed_str(),
+            labels_at: u32::try_from(labels_at).map_err(|e| e.to_string())?,
+            shape: shape.clone(),
+        }))
+    }
+
+    /// The same object at another revision: what a watch tells of an object that is gone.
+    pub(crate) fn at_revision(&self, revision: Revision) -> Arc<Item> {
+        let at = self.revision_at as usize;
+        let old = self.revision.to_string();
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 2);
+        bytes.extend_from_slice(&self.bytes[..at]);
+        bytes.extend_from_slice(revision.to_string().as_bytes());
+        bytes.extend_from_slice(&self.bytes[at + old.len()..]);
+        Arc::new(Item {
+            key: self.key.clone(),
+            revision,
+            bytes: Bytes::from(bytes),
+            revision_at: self.revision_at,
+            texts: self.texts.clone(),
+            labels_at: self.labels_at,
+            shape: self.shape.clone(),
+        })
+    }
+
+    /// What follows the kind's prefix in the store's key: `namespace/name` or `name`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The namespace; empty for a cluster-scoped object.
+    pub fn namespace(&self) -> &str {
+        if self.shape.namespaced {
+            self.key.split_once('/').map_or("", |(namespace, _)| namespace)
+        } else {
+            ""
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        if self.shape.namespaced {
+            self.key.split_once('/').map_or(&self.key, |(_, name)| name)
+        } else {
+            &self.key
+        }
+    }
+
+    /// `metadata.resourceVersion`.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The object as a list's item, `metadata.resourceVersion` included. `{"kind":"Pod","apiVersion":"v1",` and these
+    /// bytes without their first make the whole object of a built-in kind.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The object parsed, in item form.
+    pub fn value(&self) -> Result<api::Value, serde_json::Error> {
+        serde_json::from_slice(&self.bytes)
+    }
+
+    /// The labels, ordered by key.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut texts = self.texts[self.labels_at as usize..].split('\0');
+        std::iter::from_fn(move || match (texts.next(), texts.next()) {
+            (Some(name), Some(value)) => Some((name, value)),
+            _ => None,
+        })
+    }
+
+    /// A label's value.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// A selectable field's value; none when the kind has no such field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        match name {
+            "metadata.name" => Some(self.name()),
+            "metadata.namespace" if self.shape.namespaced => Some(self.namespace()),
+            _ => self.field_at(self.shape.fields.names.iter().position(|n| n == name)?),
+        }
+    }
+
+    pub(crate) fn field_at(&self, index: usize) -> Option<&str> {
+        self.texts[..self.labels_at as usize].split('\0').nth(index)
+    }
+
+    /// What the item costs, roughly: what history is limited by.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + self.texts.len() + 2 * self.key.len() + size_of::<Item>() + 16
+    }
+}
+
+fn push_text(texts: &mut String, text: &str) {
+    // A zero byte would end the text early; no selector can ask for one.
+    texts.extend(text.chars().filter(|c| *c != '\0'));
+    texts.push('\0');
+}
+
+/// The stored bytes without type (for built-in kinds) and with the resource version; and where that stands.
+fn item_form(stored: &[u8], revision: Revision, form: ItemForm) -> Option<(Vec<u8>, usize)> {
+    let (members, _) = scan::members(stored, 0)?;
+    let mut out = Vec::with_capacity(stored.len() + 32);
+    let mut revision_at = None;
+    for member in &members {
+        if form == ItemForm::BuiltIn && (member.key == b"kind" || member.key == b"apiVersion") {
+            continue;
+        }
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        if member.key != b"metadata" {
+            out.extend_from_slice(&stored[member.whole.clone()]);
+            continue;
+        }
+        out.extend_from_slice(br#""metadata":{"resourceVersion":""#);
+        revision_at = Some(out.len());
+        out.extend_from_slice(revision.to_string().as_bytes());
+        out.push(b'"');
+        let (inner, _) = scan::members(stored, member.value.start)?;
+        // Other servers' objects may carry a stale one.
+        for field in inner.iter().filter(|m| m.key != b"resourceVersion") {
+            out.push(b',');
+            out.extend_from_slice(&stored[field.whole.clone()]);
+        }
+        out.push(b'}');
+    }
+    out.push(b'}');
+    // The cache holds many of these for long.
+    out.shrink_to_fit();
+    Some((out, revision_at?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(form: ItemForm) -> Arc<Shape> {
+        let read = |v: &api::Value| vec![v["spec"]["nodeName"].as_str().unwrap_or_default().to_owned()];
+        let fields = Fields { names: Arc::from(["spec.nodeName".to_owned()]), read: Arc::new(read) };
+        Arc::new(Shape { form, fields, namespaced: true })
+    }
+
+    #[test]
+    fn an_item_carries_its_revision_and_what_selectors_need() {
+        let stored = br#"{"apiVersion":"v1","data":{"kind":"x"},"kind":"Pod","metadata":{"labels":{"b":"2","a":"1"},"name":"web","namespace":"default"},"spec":{"nodeName":"n1"}}"#;
+        let item = Item::build(&shape(ItemForm::BuiltIn), "default/web", 7, stored).unwrap();
+        assert_eq!(
+            item.bytes(),
+            r#"{"data":{"kind":"x"},"metadata":{"resourceVersion":"7","labels":{"b":"2","a":"1"},"name":"web","namespace":"default"},"spec":{"nodeName":"n1"}}"#
+        );
+        assert_eq!(item.labels().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+        assert_eq!((item.label("b"), item.label("c")), (Some("2"), None));
+        assert_eq!((item.namespace(), item.name()), ("default", "web"));
+        assert_eq!((item.field("spec.nodeName"), item.field("metadata.name")), (Some("n1"), Some("web")));
+        assert_eq!(item.field("spec.other"), None);
+        let gone = item.at_revision(1234);
+        assert_eq!(gone.value().unwrap()["metadata"]["resourceVersion"], "1234");
+        assert_eq!(gone.value().unwrap()["metadata"]["name"], "web");
+    }
+
+    #[test]
+    fn custom_resources_keep_their_type_and_stale_versions_go() {
+        let stored =
+            br#"{"apiVersion":"x.io/v1","kind":"Foo","metadata":{"name":"f","resourceVersion":"3"}}"#;
+        let item = Item::build(&shape(ItemForm::Custom), "ns/f", 9, stored).unwrap();
+        assert_eq!(
+            item.bytes(),
+            r#"{"apiVersion":"x.io/v1","kind":"Foo","metadata":{"resourceVersion":"9","name":"f"}}"#
+        );
+        assert!(Item::build(&shape(ItemForm::Custom), "ns/f", 9, b"k8s\0protobuf").is_err());
+        assert!(Item::build(&shape(ItemForm::Custom), "ns/f", 9, br#"{"kind":"Foo"}"#).is_err());
+    }
+}
