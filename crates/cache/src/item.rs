@@ -19,13 +19,16 @@ pub enum ItemForm {
     Custom,
 }
 
+/// Gives the values of a kind's selectable fields.
+pub type ReadFields = Arc<dyn Fn(&api::Value) -> Vec<String> + Send + Sync>;
+
 /// Reads the values of a kind's selectable fields (those beyond `metadata.name` and `metadata.namespace`).
 #[derive(Clone)]
 pub struct Fields {
     /// The fields' names, `spec.nodeName` for instance.
     pub names: Arc<[String]>,
     /// Their values in the same order.
-    pub read: Arc<dyn Fn(&api::Value) -> Vec<String> + Send + Sync>,
+    pub read: ReadFields,
 }
 
 impl Default for Fields {

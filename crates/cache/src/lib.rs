@@ -36,7 +36,7 @@ mod watchers;
 pub use cache::Cache;
 pub use error::Error;
 pub use event::{Event, EventType, Representation};
-pub use item::{Fields, Item, ItemForm};
+pub use item::{Fields, Item, ItemForm, ReadFields};
 pub use list::List;
 pub use predicate::{Filter, Predicate};
 pub use resource::{Config, Resource, Start};

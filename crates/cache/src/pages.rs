@@ -15,7 +15,7 @@ type Page = Vec<Arc<Item>>;
 
 /// Items in key order. Cloning makes a snapshot.
 #[derive(Clone, Default)]
-pub struct Pages {
+pub(crate) struct Pages {
     pages: Arc<Vec<Arc<Page>>>,
     len: usize,
 }
@@ -30,13 +30,8 @@ impl Pages {
     }
 
     /// How many items there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// The page that a key belongs to.
@@ -46,7 +41,7 @@ impl Pages {
     }
 
     /// The item with this key.
-    pub fn get(&self, key: &str) -> Option<&Arc<Item>> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Arc<Item>> {
         let page = self.pages.get(self.page_of(key))?;
         let at = page.binary_search_by(|item| item.key().cmp(key)).ok()?;
         page.get(at)
@@ -99,7 +94,7 @@ impl Pages {
     }
 
     /// The items from `start` on (inclusive) whose keys begin with `prefix`, in order.
-    pub fn range<'a>(&'a self, prefix: &'a str, start: &str) -> impl Iterator<Item = &'a Arc<Item>> {
+    pub(crate) fn range<'a>(&'a self, prefix: &'a str, start: &str) -> impl Iterator<Item = &'a Arc<Item>> {
         let (page, at) = self.position(if start > prefix { start } else { prefix });
         let first = self.pages.get(page).and_then(|p| p.get(at..)).unwrap_or_default();
         let rest = self.pages.get(page + 1..).unwrap_or_default();
@@ -165,7 +160,7 @@ mod tests {
         for key in &before {
             assert!(pages.remove(key).is_some());
         }
-        assert!(pages.is_empty() && all(&pages).is_empty());
+        assert!(pages.len() == 0 && all(&pages).is_empty());
         assert_eq!(all(&snapshot), before);
         assert_eq!(Pages::from_sorted(snapshot.range("", "").cloned().collect()).len(), before.len());
         assert!(snapshot.get(&before[0]).is_some() && snapshot.get("none").is_none());

@@ -48,8 +48,8 @@ impl Store for Faulty {
         let (deaf, quiet) = (self.deaf.clone(), self.no_progress.clone());
         let told = inner.filter(move |item| {
             let empty = item.as_ref().is_ok_and(|b| b.events.is_empty());
-            let tell = !deaf.load(Ordering::SeqCst) && !(empty && quiet.load(Ordering::SeqCst));
-            std::future::ready(tell)
+            let held = deaf.load(Ordering::SeqCst) || (empty && quiet.load(Ordering::SeqCst));
+            std::future::ready(!held)
         });
         let cut = self.cut.clone();
         let end = futures::stream::once(async move {

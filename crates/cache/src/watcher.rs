@@ -60,33 +60,29 @@ impl std::fmt::Debug for Watcher {
 impl Watcher {
     /// What is next; none at the end. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<WatchItem> {
-        loop {
-            match self.try_next() {
-                Ok(item) => return Some(item),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => {}
-            }
-            match self.next_bookmark {
-                None => return self.live.recv().await.map(|m| self.told(m)),
-                Some(at) => tokio::select! {
-                    biased;
-                    message = self.live.recv() => return message.map(|m| self.told(m)),
-                    () = tokio::time::sleep_until(at) => {
+        match self.try_next() {
+            Ok(item) => return Some(item),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        let Some(at) = self.next_bookmark else {
+            return self.live.recv().await.map(|m| self.told(m));
+        };
+        tokio::select! {
+            biased;
+            message = self.live.recv() => message.map(|m| self.told(m)),
+            () = tokio::time::sleep_until(at) => {
+                // Read before the channel is looked at: what came meanwhile is above it.
+                let revision = *self.published.borrow();
+                match self.live.try_recv() {
+                    Ok(message) => Some(self.told(message)),
+                    Err(TryRecvError::Disconnected) => None,
+                    Err(TryRecvError::Empty) => {
                         self.next_bookmark = Some(Instant::now() + BOOKMARK_EVERY);
-                        // Read before the channel is looked at: what came meanwhile is above it.
-                        let revision = *self.published.borrow();
-                        return Some(match self.live.try_recv() {
-                            Ok(message) => {
-                                self.next_bookmark = Some(at);
-                                self.told(message)
-                            }
-                            Err(_) => WatchItem::Bookmark {
-                                revision: revision.max(self.after),
-                                initial_events_end: false,
-                            },
-                        });
+                        let revision = revision.max(self.after);
+                        Some(WatchItem::Bookmark { revision, initial_events_end: false })
                     }
-                },
+                }
             }
         }
     }
