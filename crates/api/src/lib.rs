@@ -7,6 +7,8 @@
 //! - [`field`]: field paths and the errors of validation.
 
 pub mod field;
+pub mod kinds;
+pub mod schema;
 pub mod status;
 
 /// An API object (or a part of one) as JSON.
