@@ -8,4 +8,5 @@
 pub mod apply;
 pub mod json;
 pub mod merge;
+pub mod schema;
 pub mod strategic;

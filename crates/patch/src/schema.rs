@@ -1,0 +1,178 @@
+//! The API's schemas as patches ask for them: merge keys for strategic patches, ownership for server-side apply.
+
+use api::Value;
+use api::schema::{Field, ListType, Schemas, StructId, Type};
+
+use crate::apply::typed::{ScalarKind, Shape, TypeSchema};
+use crate::strategic::{FieldMeta, Lookup};
+
+/// A type of a set of schemas.
+#[derive(Clone, Copy, Debug)]
+pub struct Typed<'a> {
+    schemas: &'a Schemas,
+    ty: &'a Type,
+    /// The field itself says that its object is owned as a whole.
+    atomic: bool,
+}
+
+impl<'a> Typed<'a> {
+    /// A type.
+    pub fn new(schemas: &'a Schemas, ty: &'a Type) -> Typed<'a> {
+        Typed { schemas, ty, atomic: false }
+    }
+
+    fn declared(&self, name: &str) -> Option<&'a Field> {
+        match self.ty {
+            Type::Struct(id)
+            | Type::SchemaOrBool(id)
+            | Type::SchemaOrArray(id)
+            | Type::SchemaOrStrings(id) => self.schemas.get(*id).field(name),
+            _ => None,
+        }
+    }
+
+    fn of(&self, field: &'a Field) -> Typed<'a> {
+        Typed { schemas: self.schemas, ty: &field.ty, atomic: field.atomic }
+    }
+}
+
+impl Lookup for Typed<'_> {
+    fn field(&self, name: &str) -> Option<FieldMeta<Self>> {
+        let plain = |schema| FieldMeta { schema, merge: false, replace: false, merge_key: None };
+        match self.ty {
+            Type::Map(map) => Some(plain(Typed { schemas: self.schemas, ty: &map.value, atomic: false })),
+            // Below what the schema does not know, a patch merges as RFC 7386 has it.
+            Type::Any | Type::RawExtension => Some(plain(*self)),
+            _ => {
+                let field = self.declared(name)?;
+                let schema = match &field.ty {
+                    Type::List(list) => Typed { schemas: self.schemas, ty: &list.item, atomic: false },
+                    _ => self.of(field),
+                };
+                Some(FieldMeta {
+                    schema,
+                    merge: field.patch_strategy.merge,
+                    replace: false,
+                    merge_key: field.patch_merge_key.as_ref().map(ToString::to_string),
+                })
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        self.schemas.go_type(self.ty)
+    }
+}
+
+impl TypeSchema for Typed<'_> {
+    fn shape(&self) -> Shape {
+        match self.ty {
+            Type::Any | Type::RawExtension => Shape::Deduced,
+            Type::String(_) | Type::Bytes | Type::Time | Type::MicroTime | Type::Duration => {
+                Shape::Scalar(ScalarKind::String)
+            }
+            Type::Int32 | Type::Int64 | Type::Number => Shape::Scalar(ScalarKind::Numeric),
+            Type::Boolean => Shape::Scalar(ScalarKind::Boolean),
+            Type::IntOrString | Type::Quantity => Shape::Scalar(ScalarKind::Any),
+            Type::Struct(id) => {
+                if self.atomic || self.schemas.get(*id).atomic {
+                    Shape::AtomicMap
+                } else {
+                    Shape::Map
+                }
+            }
+            // JSON schemas inside custom resource definitions: upstream's schema leaves them open.
+            Type::SchemaOrBool(_) | Type::SchemaOrArray(_) | Type::SchemaOrStrings(_) => Shape::Deduced,
+            Type::Map(map) if self.atomic || map.atomic => Shape::AtomicMap,
+            Type::Map(_) => Shape::Map,
+            Type::List(list) => match &list.kind {
+                ListType::Atomic => Shape::AtomicList,
+                ListType::Set => Shape::SetList,
+                ListType::Map(keys) => Shape::MapList(
+                    keys.iter().map(|k| (k.to_string(), self.key_default(&list.item, k))).collect(),
+                ),
+            },
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<Self> {
+        match self.ty {
+            Type::Struct(_) => self.declared(name).map(|f| self.of(f)),
+            _ => None,
+        }
+    }
+
+    fn element(&self) -> Option<Self> {
+        let below = |ty| Some(Typed { schemas: self.schemas, ty, atomic: false });
+        match self.ty {
+            Type::List(list) => below(&list.item),
+            Type::Map(map) => below(&map.value),
+            Type::Struct(id) if self.schemas.get(*id).preserve_unknown => below(&Type::Any),
+            Type::Any
+            | Type::RawExtension
+            | Type::SchemaOrBool(_)
+            | Type::SchemaOrArray(_)
+            | Type::SchemaOrStrings(_) => below(&Type::Any),
+            _ => None,
+        }
+    }
+}
+
+impl Typed<'_> {
+    fn key_default(&self, item: &Type, key: &str) -> Option<Value> {
+        let Type::Struct(id) = item else { return None };
+        serde_json::from_str(self.schemas.get(*id).field(key)?.default.as_deref()?).ok()
+    }
+}
+
+/// The type of a kind, from the struct that [`api::kinds::Served::ty`] names.
+pub fn root(id: StructId) -> Type {
+    Type::Struct(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{apply, strategic};
+    use serde_json::json;
+
+    fn deployment() -> Type {
+        root(api::schema::builtin().by_name("io.k8s.api.apps.v1.Deployment").unwrap())
+    }
+
+    fn fields(value: Value) -> api::Object {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_strategic_patch_of_a_deployment_merges_its_containers() {
+        let ty = deployment();
+        let schema = Typed::new(api::schema::builtin(), &ty);
+        let template =
+            |containers: Value| json!({"spec": {"template": {"spec": {"containers": containers}}}});
+        let current =
+            fields(template(json!([{"name": "a", "image": "1", "ports": [{"containerPort": 80}]}])));
+        let patch = fields(template(json!([{"name": "a", "image": "2"}, {"name": "b", "image": "1"}])));
+        assert_eq!(
+            Value::Object(strategic::apply(&current, &patch, &schema).unwrap()),
+            template(
+                json!([{"name": "a", "image": "2", "ports": [{"containerPort": 80}]}, {"name": "b", "image": "1"}])
+            )
+        );
+    }
+
+    #[test]
+    fn a_deployments_fields_are_owned_as_upstream_has_it() {
+        let ty = deployment();
+        let schema = Typed::new(api::schema::builtin(), &ty);
+        let config = fields(json!({"spec": {"selector": {"matchLabels": {"app": "w"}}, "template": {
+            "metadata": {"labels": {"app": "w"}}, "spec": {"containers": [{"name": "c", "image": "a:1", "ports": [{"containerPort": 80}]}]}}}}));
+        let set = apply::typed::field_set(&config, &schema).encode();
+        assert_eq!(
+            set,
+            json!({"f:spec": {"f:selector": {}, "f:template": {"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {
+                "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:name": {}, "f:ports": {
+                    "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}}})
+        );
+    }
+}
