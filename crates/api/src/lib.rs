@@ -3,13 +3,20 @@
 //! Nothing here does I/O. A reader finds
 //! - [`kinds`]: which resources exist, in which versions, under which etcd keys;
 //! - [`schema`]: the types of every group version (fields, list types, merge keys, defaults);
+//! - [`meta`]: metadata of an object; [`names`]: what names may look like; [`selector`]: label and field selectors;
+//! - [`quantity`] and [`time`]: amounts and times as texts;
 //! - [`status`]: refusals, as the `Status` objects that clients read;
 //! - [`field`]: field paths and the errors of validation.
 
 pub mod field;
 pub mod kinds;
+pub mod meta;
+pub mod names;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod status;
+pub mod time;
 
 /// An API object (or a part of one) as JSON.
 pub type Value = serde_json::Value;
