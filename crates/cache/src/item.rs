@@ -175,6 +175,13 @@ impl Item {
         &self.bytes
     }
 
+    /// The value of `metadata` in the object: what a partial object carries.
+    pub fn metadata(&self) -> Bytes {
+        let metadata = scan::members(&self.bytes, 0)
+            .and_then(|(members, _)| members.into_iter().find(|m| m.key == b"metadata"));
+        metadata.map_or_else(|| Bytes::from_static(b"{}"), |m| self.bytes.slice(m.value))
+    }
+
     /// The object parsed, in item form.
     pub fn value(&self) -> Result<api::Value, serde_json::Error> {
         serde_json::from_slice(&self.bytes)
@@ -274,6 +281,10 @@ mod tests {
         assert_eq!((item.namespace(), item.name()), ("default", "web"));
         assert_eq!((item.field("spec.nodeName"), item.field("metadata.name")), (Some("n1"), Some("web")));
         assert_eq!(item.field("spec.other"), None);
+        assert!(
+            item.metadata().starts_with(br#"{"resourceVersion":"7","labels""#)
+                && item.metadata().ends_with(b"}")
+        );
         let gone = item.at_revision(1234);
         assert_eq!(gone.value().unwrap()["metadata"]["resourceVersion"], "1234");
         assert_eq!(gone.value().unwrap()["metadata"]["name"], "web");
