@@ -1,0 +1,23 @@
+//! kube-proxy on its own. The node image's binary contains it too.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let options: proxy::Options = component_base::flags::parse("kube-proxy", std::env::args_os().skip(1));
+    component_base::logs::init(options.common.v);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(err) => {
+            tracing::error!("cannot start: {err}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async { proxy::run(options, component_base::signals::stop_token()).await });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            tracing::error!("{err}");
+            ExitCode::FAILURE
+        }
+    }
+}
