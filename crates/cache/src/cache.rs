@@ -104,7 +104,12 @@ impl Cache {
         for resource in all {
             resource.loaded(deadline.saturating_duration_since(tokio::time::Instant::now())).await?;
         }
-        Ok(())
+        // The last kind is there a moment before the revision is published.
+        let mut published = self.published.subscribe();
+        match tokio::time::timeout_at(deadline, published.wait_for(|p| *p > 0)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::NotReady(self.root.clone())),
+        }
     }
 
     /// Waits until the cache has reached a revision that someone already saw.

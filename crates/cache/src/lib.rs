@@ -19,6 +19,8 @@
 
 mod cache;
 mod error;
+#[cfg(test)]
+mod etcd_tests;
 mod event;
 mod fresh;
 mod history;

@@ -127,6 +127,12 @@ impl Resource {
         self.len() == 0
     }
 
+    /// The revision that a list would have now.
+    pub fn revision(&self) -> Revision {
+        let current = self.current.read();
+        current.applied.max(*self.published.borrow())
+    }
+
     /// How many watches are open.
     pub fn watches(&self) -> usize {
         self.dispatch.lock().watchers.len()

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::lease::LeasePool;
+use crate::testing::Etcd;
 use crate::{
     Batch, Change, Entry, Error, Expect, MemoryStore, RangeRequest, Revision, Store, Watch, WatchRequest,
     Written, compactor,
 };
-
-mod etcd_process;
 
 /// Makes an empty store: memory, then etcd when its binary is there.
 async fn on_every_store<F, Fut>(name: &str, test: F)
@@ -21,8 +20,8 @@ where
     Fut: Future<Output = ()>,
 {
     test(Arc::new(MemoryStore::new())).await;
-    match etcd_process::Etcd::start().await {
-        Ok(etcd) => test(Arc::new(etcd.store().await)).await,
+    match Etcd::start(1).await {
+        Ok(etcd) => test(Arc::new(etcd.store().await.unwrap())).await,
         Err(why) => println!("SKIPPED {name} on etcd: {why}"),
     }
 }
@@ -240,25 +239,68 @@ async fn compaction_lags_one_round_behind() {
 
 #[tokio::test]
 async fn an_unreachable_etcd_is_unavailable_and_a_restart_loses_no_event() {
-    let mut etcd = match etcd_process::Etcd::start().await {
+    let mut etcd = match Etcd::start(1).await {
         Ok(etcd) => etcd,
         Err(why) => return println!("SKIPPED restart of etcd: {why}"),
     };
-    let store = etcd.store().await;
+    let store = etcd.store().await.unwrap();
     let start = put(&store, "/r/a", "1").await;
     let mut watch = store.watch(WatchRequest { prefix: "/r/", after: start, previous: false }).await.unwrap();
     put(&store, "/r/a", "2").await;
     assert_eq!(next(&mut watch).await.unwrap().events[0].value, Some(Bytes::from("2")));
 
-    etcd.kill().await;
+    etcd.kill(0).await;
     let refused = store.write("/r/a", Expect::Any, Change::put("lost")).await.unwrap_err();
     assert!(matches!(&refused, Error::Unavailable(why) if why.contains("http://127.0.0.1:")), "{refused:?}");
     assert!(matches!(store.get("/r/a").await, Err(Error::Unavailable(_))));
 
-    etcd.run().await.unwrap();
+    etcd.run(0).unwrap();
+    etcd.ready().await.unwrap();
     put(&store, "/r/a", "3").await;
     let batch = next(&mut watch).await.unwrap();
     assert_eq!((batch.events.len(), batch.events[0].value.as_deref()), (1, Some(&b"3"[..])));
+}
+
+#[tokio::test]
+async fn a_cluster_serves_through_the_loss_of_any_member() {
+    let mut etcd = match Etcd::start(3).await {
+        Ok(etcd) => etcd,
+        Err(why) => return println!("SKIPPED cluster of three: {why}"),
+    };
+    let store = etcd.store().await.unwrap();
+    let start = put(&store, "/r/a", "0").await;
+    let mut watch = store.watch(WatchRequest { prefix: "/r/", after: start, previous: false }).await.unwrap();
+    let mut written: Vec<Bytes> = Vec::new();
+    // One of these is the leader, and one has our watch.
+    for member in 0..3 {
+        etcd.kill(member).await;
+        for n in 0..5 {
+            let value = Bytes::from(format!("{member}-{n}"));
+            // A write that was under way when its connection broke may have happened: look, as the API server does.
+            loop {
+                match store.write("/r/a", Expect::Any, Change::put(value.clone())).await {
+                    Ok(Written::Done(_)) => break,
+                    Ok(conflict) => panic!("{conflict:?}"),
+                    Err(Error::Unavailable(_) | Error::Timeout(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            written.push(value);
+        }
+        etcd.run(member).unwrap();
+        etcd.ready().await.unwrap();
+    }
+    let mut seen: Vec<Bytes> = Vec::new();
+    let mut revision = start;
+    while seen.last() != written.last() {
+        for event in next(&mut watch).await.unwrap().events {
+            assert!(event.mod_revision > revision, "in order and once");
+            revision = event.mod_revision;
+            seen.push(event.value.unwrap());
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen, written);
 }
 
 #[tokio::test(start_paused = true)]

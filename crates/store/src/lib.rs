@@ -25,6 +25,8 @@ mod contract;
 pub mod etcd;
 pub mod lease;
 pub mod memory;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use etcd::EtcdStore;
 pub use memory::MemoryStore;
