@@ -3,12 +3,12 @@
 //! Upstream has one package per plug-in under `plugin/pkg/admission`; the API server's `admission` module brings each the
 //! objects that it needs. All objects are of the hub version.
 //!
-//! - [`pods`]: DefaultTolerationSeconds, Priority, RuntimeClass;
-//! - [`limits`]: LimitRanger;
-//! - [`quota`]: ResourceQuota;
-//! - [`storage`]: DefaultStorageClass, StorageObjectInUseProtection, PersistentVolumeClaimResize;
-//! - [`defaults`]: DefaultIngressClass, TaintNodesByCondition;
-//! - [`resources`]: lists of quantities, and what a pod asks for in all.
+//! - [`pods`] — DefaultTolerationSeconds, Priority, RuntimeClass;
+//! - [`limits`] — LimitRanger;
+//! - [`quota`] — ResourceQuota;
+//! - [`storage`] — DefaultStorageClass, StorageObjectInUseProtection, PersistentVolumeClaimResize;
+//! - [`defaults`] — DefaultIngressClass, TaintNodesByCondition;
+//! - [`resources`] — lists of quantities, and what a pod asks for in all.
 //!
 //! A refusal is the text behind `… is forbidden: `.
 
