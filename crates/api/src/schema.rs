@@ -59,6 +59,25 @@ pub enum Type {
     SchemaOrStrings(StructId),
 }
 
+impl Type {
+    /// Whether the Go type is a struct, which `omitempty` does not omit.
+    pub fn is_go_struct(&self) -> bool {
+        matches!(
+            self,
+            Type::Struct(_)
+                | Type::Any
+                | Type::RawExtension
+                | Type::IntOrString
+                | Type::Quantity
+                | Type::Time
+                | Type::MicroTime
+                | Type::SchemaOrBool(_)
+                | Type::SchemaOrArray(_)
+                | Type::SchemaOrStrings(_)
+        )
+    }
+}
+
 /// A list's type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List {
@@ -132,6 +151,8 @@ pub struct Field {
     pub patch_merge_key: Option<Name>,
     /// Strategic merge patch.
     pub patch_strategy: PatchStrategy,
+    /// The Go structs that it is embedded through (`VolumeSource`); decoding errors name them.
+    pub inline: Name,
 }
 
 impl Field {
@@ -150,7 +171,16 @@ impl Field {
             enum_values: Vec::new(),
             patch_merge_key: None,
             patch_strategy: PatchStrategy::default(),
+            inline: Name::Borrowed(""),
         }
+    }
+
+    /// Whether Go writes the field though it was not set: no `omitempty`, or a struct that is no pointer.
+    pub fn always_written(&self) -> bool {
+        if self.omit_zero {
+            return false;
+        }
+        !self.omit_empty || (!self.pointer && self.ty.is_go_struct())
     }
 
     /// The list type, for lists.
@@ -189,6 +219,7 @@ pub struct Struct {
     /// The fields.
     pub fields: Vec<Field>,
     sorted: Vec<u16>,
+    always: Vec<u16>,
     /// Replaced as a whole by appliers.
     pub atomic: bool,
     /// The kinds that this is the root of.
@@ -213,8 +244,14 @@ impl Struct {
     pub fn set_fields(&mut self, fields: Vec<Field>) {
         let mut sorted: Vec<u16> = (0..fields.len() as u16).collect();
         sorted.sort_by(|a, b| fields[usize::from(*a)].name.cmp(&fields[usize::from(*b)].name));
+        self.always = (0..fields.len() as u16).filter(|i| fields[usize::from(*i)].always_written()).collect();
         self.fields = fields;
         self.sorted = sorted;
+    }
+
+    /// The fields that Go writes even when nothing was set.
+    pub fn always_written(&self) -> impl Iterator<Item = &Field> {
+        self.always.iter().map(|i| &self.fields[usize::from(*i)])
     }
 
     /// The place of a field in [`Struct::fields`]; names are case sensitive.

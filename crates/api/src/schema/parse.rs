@@ -97,6 +97,7 @@ fn field(line: &'static str, ids: &HashMap<&'static str, StructId>) -> Option<Fi
             "merge" => f.patch_merge_key = Some(value.into()),
             "list" => list_type = Some(value),
             "keys" => keys = value.split(',').map(Name::from).collect(),
+            "inline" => f.inline = value.into(),
             "map" => f.atomic = value == "atomic",
             "default" => f.default = Some(value.into()),
             "enum" => f.enum_values = value.split('|').map(Name::from).collect(),

@@ -1,0 +1,177 @@
+//! Request bodies to objects, with upstream's refusals (`runtime/serializer/json`, `endpoints/handlers`).
+//!
+//! ```text
+//! bytes ── decode ──► Decoded { object: pruned, as Go would write it; strict: unknown and duplicate fields }
+//! ```
+
+mod meta;
+mod scalar;
+mod typed;
+/// Go's zero values.
+pub mod zero;
+
+pub use meta::{TypeMeta, interpret};
+pub use scalar::{format_duration, parse_duration};
+
+use crate::Value;
+use crate::json;
+use crate::kinds::{self, Resource, Subresource};
+use crate::schema::{self, Schemas, StructId, Type};
+use crate::status::ApiError;
+use typed::{At, Decoder, Fatal};
+
+/// What happens to unknown and duplicate fields (`fieldValidation`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldValidation {
+    /// They go away silently.
+    Ignore,
+    /// They go away and the client is told.
+    Warn,
+    /// The request is refused.
+    Strict,
+}
+
+/// An object from a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The object, with the expected `apiVersion` and `kind`.
+    pub object: Value,
+    /// `unknown field "spec.x"`, `duplicate field "a"` in the order in which they came: texts of warnings.
+    pub warnings: Vec<String>,
+}
+
+/// The type that a request must send.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The group of the expected kind.
+    pub group: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// The kind.
+    pub kind: &'a str,
+    /// Its type.
+    pub ty: StructId,
+    /// Where `ty` lives.
+    pub schemas: &'a Schemas,
+}
+
+impl<'a> Target<'a> {
+    /// The objects of a resource. `None` when it has no type (custom resources without a schema).
+    pub fn of(resource: &'a Resource) -> Option<Target<'a>> {
+        let served: &kinds::Served = resource;
+        Some(Target {
+            group: &served.group,
+            version: &served.version,
+            kind: &served.kind,
+            ty: served.ty?,
+            schemas: schema::builtin(),
+        })
+    }
+
+    /// What a subresource takes.
+    pub fn of_subresource(resource: &'a Resource, subresource: &'a Subresource) -> Option<Target<'a>> {
+        let (group, version) = match &subresource.group_version {
+            Some((group, version)) => (group.as_ref(), version.as_ref()),
+            None => (resource.group.as_ref(), resource.version.as_ref()),
+        };
+        Some(Target {
+            group,
+            version,
+            kind: &subresource.kind,
+            ty: subresource.ty?,
+            schemas: schema::builtin(),
+        })
+    }
+
+    /// A kind by its definition name, such as `io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions`.
+    pub fn of_definition(name: &str) -> Option<Target<'static>> {
+        let schemas = schema::builtin();
+        let ty = schemas.by_name(name)?;
+        let gvk = schemas.get(ty).kinds.first()?;
+        Some(Target { group: &gvk.group, version: &gvk.version, kind: &gvk.kind, ty, schemas })
+    }
+}
+
+/// Decodes the JSON body of a request for `target`.
+pub fn decode(target: &Target<'_>, body: &[u8], validation: FieldValidation) -> Result<Decoded, ApiError> {
+    let strict = validation != FieldValidation::Ignore;
+    let first = typed(target.schemas, &Type::Struct(target.ty), body, strict);
+    // The usual case: the body says what the path says. Anything else is looked at in upstream's order.
+    let exact = first.as_ref().is_ok_and(|t| {
+        crate::meta::kind(&t.value) == target.kind
+            && kinds::split_api_version(crate::meta::api_version(&t.value)) == (target.group, target.version)
+    });
+    let mut decoded =
+        if exact { first.map_err(ApiError::bad_request)? } else { meta::recheck(target, body, first)? };
+    if validation == FieldValidation::Strict && !decoded.strict.is_empty() {
+        let text = format!("strict decoding error: {}", decoded.strict.join(", "));
+        return Err(cannot_be_handled(target.kind, target.version, target.kind, &text));
+    }
+    if let Value::Object(fields) = &mut decoded.value {
+        fields.insert("kind".to_owned(), target.kind.into());
+        fields.insert("apiVersion".to_owned(), kinds::group_version(target.group, target.version).into());
+    }
+    Ok(Decoded { object: decoded.value, warnings: decoded.strict })
+}
+
+pub(crate) fn cannot_be_handled(kind: &str, version: &str, expected: &str, why: &str) -> ApiError {
+    let version = crate::field::go_quote(version);
+    ApiError::bad_request(format!("{kind} in version {version} cannot be handled as a {expected}: {why}"))
+}
+
+/// A value that was read against a type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Typed {
+    /// The value as Go would write it.
+    pub value: Value,
+    /// Unknown and duplicate fields.
+    pub strict: Vec<String>,
+}
+
+/// Reads JSON against a type; the error is Go's, without a frame around it.
+pub fn typed(schemas: &Schemas, ty: &Type, text: &[u8], strict: bool) -> Result<Typed, String> {
+    let mut decoder = Decoder::new(text, schemas, strict);
+    let value = decoder.value(ty, &At::Root).and_then(|value| {
+        decoder.reader.end()?;
+        Ok(value)
+    });
+    match value {
+        Err(Fatal::Malformed) => Err(malformed(text)),
+        Err(Fatal::Value(error)) => {
+            // Go checks the whole text before it decodes.
+            json::check(text)?;
+            Err(error)
+        }
+        Ok(value) => match decoder.saved {
+            Some(error) => Err(error),
+            None => Ok(Typed {
+                value: value.unwrap_or_else(|| zero::value(schemas, ty)),
+                strict: decoder.strict.unwrap_or_default(),
+            }),
+        },
+    }
+}
+
+/// Reads JSON of any shape; `strict` lists duplicate fields.
+pub fn untyped(text: &[u8]) -> Result<Typed, String> {
+    let mut strict = Vec::new();
+    let mut reader = json::Reader::new(text);
+    let value = reader
+        .value(0, &mut |path| {
+            if strict.len() < 100 {
+                strict.push(format!("duplicate field {}", crate::field::go_quote(path)));
+            }
+        })
+        .and_then(|value| reader.end().map(|()| value));
+    match value {
+        Ok(value) => Ok(Typed { value, strict }),
+        Err(_) => Err(malformed(text)),
+    }
+}
+
+fn malformed(text: &[u8]) -> String {
+    json::check(text).err().unwrap_or_else(|| "exceeded max depth".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+use super::*;
+use crate::kinds::builtin;
+use serde_json::json;
+
+fn pods() -> &'static Resource {
+    builtin().lookup("", "v1", "pods").unwrap()
+}
+
+fn pod(body: &str, validation: FieldValidation) -> Result<Decoded, ApiError> {
+    decode(&Target::of(pods()).unwrap(), body.as_bytes(), validation)
+}
+
+fn error(body: &str) -> String {
+    pod(body, FieldValidation::Strict).unwrap_err().message
+}
+
+#[test]
+fn objects_come_out_as_go_writes_them() {
+    let body = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","labels":{},"creationTimestamp":null},"spec":{
+        "hostNetwork":false,"terminationGracePeriodSeconds":0,"nodeName":"","volumes":[],"restartPolicy":null,
+        "containers":[{"name":"c","resources":{"limits":{"cpu":"1000m","memory":1024}},"ports":[{"containerPort":80,"hostPort":0}]}]}}"#;
+    let decoded = pod(body, FieldValidation::Strict).unwrap();
+    assert_eq!(
+        decoded.object,
+        json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}, "status": {}, "spec": {
+            "terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "ports": [{"containerPort": 80}],
+            "resources": {"limits": {"cpu": "1", "memory": "1024"}}}]}})
+    );
+    let empty = pod("{}", FieldValidation::Strict).unwrap().object;
+    assert_eq!(
+        empty,
+        json!({"kind": "Pod", "apiVersion": "v1", "metadata": {}, "spec": {"containers": null}, "status": {}})
+    );
+}
+
+#[test]
+fn unknown_and_duplicate_fields_are_reported_in_order() {
+    let body = r#"{"kind":"Pod","apiVersion":"v1","zz":1,"metadata":{"name":"a","name":"b","labels":{"x":"1","x":"2"}},
+        "spec":{"containers":[{"name":"c","Image":"x"}]}}"#;
+    let warn = pod(body, FieldValidation::Warn).unwrap();
+    assert_eq!(
+        warn.warnings,
+        [
+            "unknown field \"zz\"",
+            "duplicate field \"metadata.name\"",
+            "duplicate field \"metadata.labels.x\"",
+            "unknown field \"spec.containers[0].Image\""
+        ]
+    );
+    assert_eq!(warn.object["metadata"]["name"], "b");
+    assert!(error(body).starts_with(
+        "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"zz\", duplicate"
+    ));
+    assert!(pod(body, FieldValidation::Ignore).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn type_errors_are_gos() {
+    let wrong = |spec: &str| error(&format!(r#"{{"kind":"Pod","apiVersion":"v1","spec":{spec}}}"#));
+    let frame = "Pod in version \"v1\" cannot be handled as a Pod: ";
+    for (spec, text) in [
+        ("[]", "json: cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec"),
+        (
+            r#"{"containers":[{"name":{}}]}"#,
+            "json: cannot unmarshal object into Go struct field Container.spec.containers.name of type string",
+        ),
+        (
+            r#"{"containers":[{"ports":{}}]}"#,
+            "json: cannot unmarshal object into Go struct field Container.spec.containers.ports of type []v1.ContainerPort",
+        ),
+        (
+            r#"{"activeDeadlineSeconds":1e2}"#,
+            "json: cannot unmarshal number 1e2 into Go struct field PodSpec.spec.activeDeadlineSeconds of type int64",
+        ),
+        (
+            r#"{"os":{"name":7}}"#,
+            "json: cannot unmarshal number into Go struct field PodOS.spec.os.name of type v1.OSName",
+        ),
+        (
+            r#"{"containers":[{"startupProbe":{"tcpSocket":{"host":{}}}}]}"#,
+            "json: cannot unmarshal object into Go struct field TCPSocketAction.spec.containers.startupProbe.ProbeHandler.tcpSocket.host of type string",
+        ),
+        (
+            r#"{"containers":[{"startupProbe":{"tcpSocket":{"port":1.5}}}]}"#,
+            "json: cannot unmarshal number 1.5 into Go struct field TCPSocketAction.spec.containers.startupProbe.ProbeHandler.tcpSocket.port of type int32",
+        ),
+        (r#"{"overhead":{"cpu":"1e"}}"#, "unable to parse quantity's suffix"),
+    ] {
+        assert_eq!(wrong(spec), format!("{frame}{text}"), "{spec}");
+    }
+}
+
+#[test]
+fn bodies_of_another_kind_are_refused_as_upstream_does() {
+    assert_eq!(
+        error("[]"),
+        "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" } (5b5d)"
+    );
+    assert_eq!(
+        error(r#"{"apiVersion":"v1","kind":"ConfigMap""#),
+        "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: unexpected end of JSON input ({\"apiVersion\":\"v1\",\"kind\":\"Con ...)"
+    );
+    assert_eq!(
+        error(r#"{"apiVersion":"v1","kind":"Secret"}"#),
+        "Secret in version \"v1\" cannot be handled as a Pod: converting (v1.Secret) to (core.Pod): unknown conversion"
+    );
+    assert!(
+        error(r#"{"apiVersion":"v9","kind":"Pod"}"#)
+            .contains("no kind \"Pod\" is registered for version \"v9\" in scheme")
+    );
+    let deployments = builtin().lookup("apps", "v1", "deployments").unwrap();
+    let other = decode(
+        &Target::of(deployments).unwrap(),
+        br#"{"apiVersion":"apps/v1beta1","kind":"Deployment"}"#,
+        FieldValidation::Strict,
+    );
+    assert_eq!(
+        other.unwrap_err().message,
+        "the API version in the data (apps/v1beta1) does not match the expected API version (apps/v1)"
+    );
+}
+
+#[test]
+fn base64_errors_name_gos_offset() {
+    let secrets = builtin().lookup("", "v1", "secrets").unwrap();
+    let decode = |data: &str| {
+        let body = format!(r#"{{"apiVersion":"v1","kind":"Secret","data":{{"a":"{data}"}}}}"#);
+        super::decode(&Target::of(secrets).unwrap(), body.as_bytes(), FieldValidation::Strict)
+    };
+    assert_eq!(decode("YWJj").unwrap().object["data"]["a"], "YWJj");
+    assert!(decode("!").unwrap_err().message.ends_with("illegal base64 data at input byte 0"));
+    assert!(decode("not base64!").unwrap_err().message.ends_with("illegal base64 data at input byte 3"));
+}
+
+#[test]
+fn a_schema_of_a_schema_is_read() {
+    let crds = builtin().lookup("apiextensions.k8s.io", "v1", "customresourcedefinitions").unwrap();
+    let body = r#"{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","spec":{"versions":[{"name":"v1",
+        "schema":{"openAPIV3Schema":{"type":"object","properties":{"a":{"minimum":1.0,"items":{"type":"string"},"default":{"x":[1]}}},
+        "additionalProperties":false}}}]}}"#;
+    let out = decode(&Target::of(crds).unwrap(), body.as_bytes(), FieldValidation::Strict).unwrap().object;
+    let schema = &out["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    assert_eq!(
+        *schema,
+        json!({"type": "object", "additionalProperties": false, "properties":
+            {"a": {"minimum": 1, "items": {"type": "string"}, "default": {"x": [1]}}}})
+    );
+}
+
+#[test]
+fn deep_nesting_is_refused_not_a_crash() {
+    let deep = format!("{}1{}", "[".repeat(9_000), "]".repeat(9_000));
+    assert!(pod(&format!(r#"{{"unknown":{deep}}}"#), FieldValidation::Ignore).is_ok());
+    assert!(untyped(deep.as_bytes()).is_err());
+    let mut schema = "{}".to_owned();
+    for _ in 0..2000 {
+        schema = format!(r#"{{"not":{schema}}}"#);
+    }
+    let crds = builtin().lookup("apiextensions.k8s.io", "v1", "customresourcedefinitions").unwrap();
+    let body = format!(r#"{{"spec":{{"versions":[{{"schema":{{"openAPIV3Schema":{schema}}}}}]}}}}"#);
+    assert!(decode(&Target::of(crds).unwrap(), body.as_bytes(), FieldValidation::Ignore).is_err());
+}

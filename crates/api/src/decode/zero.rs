@@ -1,0 +1,69 @@
+//! Go's zero values, and which fields are written when they hold them.
+
+use crate::schema::{Field, Schemas, Struct, Type};
+use crate::{Object, Value};
+
+/// The zero value of a type as Go writes it.
+pub fn value(schemas: &Schemas, ty: &Type) -> Value {
+    match ty {
+        Type::String(_) => Value::String(String::new()),
+        Type::Int32 | Type::Int64 | Type::Number | Type::IntOrString => 0.into(),
+        Type::Boolean | Type::SchemaOrBool(_) => Value::Bool(false),
+        Type::Quantity => "0".into(),
+        Type::Duration => "0s".into(),
+        Type::Struct(id) => {
+            let mut out = Object::new();
+            fill(schemas, schemas.get(*id), &mut out);
+            Value::Object(out)
+        }
+        Type::Any
+        | Type::RawExtension
+        | Type::Bytes
+        | Type::Time
+        | Type::MicroTime
+        | Type::List(_)
+        | Type::Map(_)
+        | Type::SchemaOrArray(_)
+        | Type::SchemaOrStrings(_) => Value::Null,
+    }
+}
+
+/// The zero value of a map's entry; nil bytes come back from the store as empty ones.
+pub fn map_value(schemas: &Schemas, ty: &Type) -> Value {
+    if *ty == Type::Bytes { Value::String(String::new()) } else { value(schemas, ty) }
+}
+
+/// Adds the fields that Go writes though they were not set.
+pub fn fill(schemas: &Schemas, of: &Struct, out: &mut Object) {
+    for field in of.always_written() {
+        if !out.contains_key(field.name.as_ref()) {
+            let zero = if field.pointer { Value::Null } else { value(schemas, &field.ty) };
+            out.insert(field.name.to_string(), zero);
+        }
+    }
+}
+
+/// Whether Go writes a field that has this (set) value.
+pub fn is_written(field: &Field, value: &Value) -> bool {
+    if field.omit_zero && field.ty.is_go_struct() && !field.pointer {
+        return !value.is_null() && value.as_object().is_none_or(|o| !o.is_empty());
+    }
+    if !field.omit_empty {
+        return true;
+    }
+    match value {
+        Value::Array(list) => {
+            !list.is_empty()
+                || matches!(
+                    field.ty,
+                    Type::SchemaOrArray(_) | Type::SchemaOrStrings(_) | Type::Any | Type::RawExtension
+                )
+        }
+        Value::Object(map) => !map.is_empty() || !matches!(field.ty, Type::Map(_)),
+        _ if field.pointer || field.ty.is_go_struct() => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(set) => *set,
+        Value::Number(n) => n.as_f64() != Some(0.0),
+        Value::Null => false,
+    }
+}

@@ -1,0 +1,16 @@
+//! JSON as Go reads it: the same syntax, the same error texts, the same limits.
+//!
+//! [`Reader`] is a fast pull reader that only knows "wrong"; [`check`] says what is wrong in Go's words. The slow
+//! one only runs when the fast one has failed.
+
+mod check;
+mod reader;
+
+pub use check::check;
+pub(crate) use reader::float;
+pub use reader::{Malformed, Reader};
+
+/// Go's `maxNestingDepth`, for values that are skipped.
+pub const MAX_DEPTH: usize = 10_000;
+/// How deep values that become a [`crate::Value`] may nest: recursion on them must stay within a thread's stack.
+pub const MAX_VALUE_DEPTH: usize = 500;

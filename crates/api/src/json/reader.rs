@@ -1,0 +1,329 @@
+//! A pull reader over a JSON text.
+
+use std::borrow::Cow;
+
+use super::{MAX_DEPTH, MAX_VALUE_DEPTH};
+use crate::{Object, Value};
+
+/// The text is no JSON, or too deep; [`super::check`] says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A position in a JSON text.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+type Result<T> = std::result::Result<T, Malformed>;
+
+impl<'a> Reader<'a> {
+    /// At the start of a text.
+    pub fn new(text: &'a [u8]) -> Reader<'a> {
+        Reader { text, at: 0 }
+    }
+
+    /// How many bytes are behind.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The bytes between two offsets.
+    pub fn slice(&self, from: usize, to: usize) -> &'a [u8] {
+        &self.text[from..to]
+    }
+
+    /// The next byte that is no space.
+    pub fn peek(&mut self) -> Result<u8> {
+        while let Some(b) = self.text.get(self.at) {
+            if !matches!(b, b' ' | b'\t' | b'\r' | b'\n') {
+                return Ok(*b);
+            }
+            self.at += 1;
+        }
+        Err(Malformed)
+    }
+
+    /// Fails unless only spaces are left.
+    pub fn end(&mut self) -> Result<()> {
+        if self.peek().is_err() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// Reads one byte that must come next.
+    pub fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.peek()? == byte {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    /// After `{`, `[` or an item: whether another item follows. `first` says that none was read yet.
+    pub fn more(&mut self, first: bool, close: u8) -> Result<bool> {
+        let next = self.peek()?;
+        if next == close {
+            self.at += 1;
+            return Ok(false);
+        }
+        if first {
+            return Ok(true);
+        }
+        self.expect(b',')?;
+        // A comma before the end is an error in JSON.
+        if self.peek()? == close { Err(Malformed) } else { Ok(true) }
+    }
+
+    /// A key with its colon.
+    pub fn key(&mut self) -> Result<Cow<'a, str>> {
+        let key = self.string()?;
+        self.expect(b':')?;
+        Ok(key)
+    }
+
+    /// A string; bytes that are no UTF-8 and lone surrogates become U+FFFD, as in Go.
+    pub fn string(&mut self) -> Result<Cow<'a, str>> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            match self.text.get(self.at) {
+                Some(b'"') => {
+                    let raw = &self.text[start..self.at];
+                    self.at += 1;
+                    return Ok(String::from_utf8_lossy(raw));
+                }
+                Some(b'\\') => return self.escaped(start),
+                Some(0..0x20) | None => return Err(Malformed),
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    fn escaped(&mut self, start: usize) -> Result<Cow<'a, str>> {
+        let mut out: Vec<u8> = self.text[start..self.at].to_vec();
+        loop {
+            match self.text.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Cow::Owned(String::from_utf8_lossy(&out).into_owned()));
+                }
+                Some(b'\\') => {
+                    let code = *self.text.get(self.at + 1).ok_or(Malformed)?;
+                    self.at += 2;
+                    let plain = match code {
+                        b'"' | b'\\' | b'/' => code,
+                        b'b' => 8,
+                        b'f' => 12,
+                        b'n' => b'\n',
+                        b'r' => b'\r',
+                        b't' => b'\t',
+                        b'u' => {
+                            let c = self.unicode()?;
+                            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                            continue;
+                        }
+                        _ => return Err(Malformed),
+                    };
+                    out.push(plain);
+                }
+                Some(0..0x20) | None => return Err(Malformed),
+                Some(b) => {
+                    out.push(*b);
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// Behind `\u`: four digits, or two such groups that make one character.
+    fn unicode(&mut self) -> Result<char> {
+        let first = self.hex()?;
+        if let Some(c) = char::from_u32(first) {
+            return Ok(c);
+        }
+        if (0xD800..0xDC00).contains(&first) && self.text[self.at..].starts_with(b"\\u") {
+            let back = self.at;
+            self.at += 2;
+            let second = self.hex()?;
+            if (0xDC00..0xE000).contains(&second) {
+                let joined = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+                return Ok(char::from_u32(joined).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            self.at = back;
+        }
+        Ok(char::REPLACEMENT_CHARACTER)
+    }
+
+    fn hex(&mut self) -> Result<u32> {
+        let digits = self.text.get(self.at..self.at + 4).ok_or(Malformed)?;
+        self.at += 4;
+        digits.iter().try_fold(0, |n, b| (*b as char).to_digit(16).map(|d| n * 16 + d).ok_or(Malformed))
+    }
+
+    /// A number's text.
+    pub fn number(&mut self) -> Result<&'a str> {
+        self.peek()?;
+        let start = self.at;
+        if self.text.get(self.at) == Some(&b'-') {
+            self.at += 1;
+        }
+        match self.text.get(self.at) {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits()?,
+            _ => return Err(Malformed),
+        }
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.text.get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.text.get(self.at), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        std::str::from_utf8(&self.text[start..self.at]).map_err(|_| Malformed)
+    }
+
+    fn digits(&mut self) -> Result<()> {
+        let start = self.at;
+        while matches!(self.text.get(self.at), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start { Err(Malformed) } else { Ok(()) }
+    }
+
+    /// `true`, `false` or `null`.
+    pub fn literal(&mut self, word: &str) -> Result<()> {
+        self.peek()?;
+        if self.text[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    /// Skips one value without recursion.
+    pub fn skip(&mut self) -> Result<()> {
+        let mut open: Vec<u8> = Vec::new();
+        let mut first = true;
+        loop {
+            if let Some(close) = open.last().copied() {
+                if !self.more(first, close)? {
+                    open.pop();
+                    if open.is_empty() {
+                        return Ok(());
+                    }
+                    first = false;
+                    continue;
+                }
+                if close == b'}' {
+                    self.string()?;
+                    self.expect(b':')?;
+                }
+            }
+            first = false;
+            match self.peek()? {
+                b'{' => {
+                    self.at += 1;
+                    open.push(b'}');
+                    first = true;
+                }
+                b'[' => {
+                    self.at += 1;
+                    open.push(b']');
+                    first = true;
+                }
+                b'"' => drop(self.string()?),
+                b't' => self.literal("true")?,
+                b'f' => self.literal("false")?,
+                b'n' => self.literal("null")?,
+                _ => drop(self.number()?),
+            }
+            if open.len() > MAX_DEPTH {
+                return Err(Malformed);
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Any value. Of keys that come twice the last one counts; `duplicate` is told about them.
+    pub fn value(&mut self, depth: usize, duplicate: &mut dyn FnMut(&str)) -> Result<Value> {
+        if depth > MAX_VALUE_DEPTH {
+            return Err(Malformed);
+        }
+        Ok(match self.peek()? {
+            b'{' => {
+                self.at += 1;
+                let mut out = Object::new();
+                let mut first = true;
+                while self.more(first, b'}')? {
+                    first = false;
+                    let key = self.key()?;
+                    let value = {
+                        let mut below = |path: &str| {
+                            let dot = if path.starts_with('[') { "" } else { "." };
+                            duplicate(&format!("{key}{dot}{path}"));
+                        };
+                        self.value(depth + 1, &mut below)?
+                    };
+                    if out.contains_key(key.as_ref()) {
+                        duplicate(&key);
+                    }
+                    out.insert(key.into_owned(), value);
+                }
+                Value::Object(out)
+            }
+            b'[' => {
+                self.at += 1;
+                let mut out = Vec::new();
+                while self.more(out.is_empty(), b']')? {
+                    let index = out.len();
+                    let mut below = |path: &str| {
+                        let dot = if path.starts_with('[') { "" } else { "." };
+                        duplicate(&format!("[{index}]{dot}{path}"));
+                    };
+                    out.push(self.value(depth + 1, &mut below)?);
+                }
+                Value::Array(out)
+            }
+            b'"' => Value::String(self.string()?.into_owned()),
+            b't' => {
+                self.literal("true")?;
+                Value::Bool(true)
+            }
+            b'f' => {
+                self.literal("false")?;
+                Value::Bool(false)
+            }
+            b'n' => {
+                self.literal("null")?;
+                Value::Null
+            }
+            _ => number(self.number()?),
+        })
+    }
+}
+
+/// A number as upstream keeps it: an integer where it is one and fits, else a float; floats without a fraction
+/// are written without a point, as Go does.
+pub(crate) fn number(text: &str) -> Value {
+    if let Ok(n) = text.parse::<i64>() {
+        return n.into();
+    }
+    match text.parse::<f64>() {
+        Ok(f) if f.is_finite() => float(f),
+        // Beyond what a float holds: Go refuses; the largest float keeps the type.
+        _ => Value::from(f64::MAX),
+    }
+}
+
+/// A float as Go writes it: `1`, not `1.0`.
+pub(crate) fn float(f: f64) -> Value {
+    if f.fract() == 0.0 && f.abs() < 9e15 { (f as i64).into() } else { f.into() }
+}
