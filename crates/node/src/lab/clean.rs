@@ -28,7 +28,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let docker = Docker::connect_with_local_defaults()?.negotiate_version().await?;
     let filter = HashMap::from([(
         "label".to_owned(),
-        vec![format!("{}={}", kubelet::CLUSTER_ID_LABEL, options.project)],
+        vec![format!("{}={}", kubelet::labels::CLUSTER, options.project)],
     )]);
     let list = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
     let remove = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
