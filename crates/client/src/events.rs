@@ -71,6 +71,12 @@ impl Recorder {
         Self { queue, source: Arc::new(source) }
     }
 
+    /// The same queue in the name of another component of this process.
+    pub fn as_component(&self, component: &str) -> Self {
+        let source = EventSource { component: Some(component.to_owned()), host: self.source.host.clone() };
+        Self { queue: self.queue.clone(), source: Arc::new(source) }
+    }
+
     /// Records an event about an object of a known type.
     pub fn event<K: Resource<DynamicType = ()>>(
         &self,

@@ -14,10 +14,12 @@ use super::*;
 #[derive(Clone, Default)]
 struct Script {
     urls: Arc<Mutex<Vec<String>>>,
-    answers: Arc<Mutex<std::collections::VecDeque<(u16, Vec<String>)>>>,
+    answers: Arc<Mutex<std::collections::VecDeque<Answer>>>,
     calls: Arc<AtomicUsize>,
 }
 
+/// Status code and lines of the body.
+type Answer = (u16, Vec<String>);
 type Reply = Response<BoxBody<Bytes, std::convert::Infallible>>;
 
 impl Script {
