@@ -31,7 +31,7 @@ const LOAD_PAGE: usize = 500;
 const TRIM_EVERY: Duration = Duration::from_secs(30);
 /// The pause after the store failed, doubled up to the second.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// The watch cache of one server.
 pub struct Cache {

@@ -93,3 +93,41 @@ async fn nothing_is_lost_over_an_etcd_restart_and_compaction() {
     feed.await.unwrap();
     assert!(watcher.next().await.is_none());
 }
+
+/// What a consistent read costs: `cargo test --release -p cache -- --ignored --nocapture consistent_reads`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn cost_of_consistent_reads() {
+    let Ok(etcd) = Etcd::start(1).await else { return println!("SKIPPED: no etcd") };
+    let store = Arc::new(etcd.store().await.unwrap());
+    let cache = Cache::new(store, "/registry/");
+    let stop = CancellationToken::new();
+    let feed = tokio::spawn({
+        let (cache, stop) = (cache.clone(), stop.clone());
+        async move { cache.run(stop).await }
+    });
+    cache.loaded(PATIENCE).await.unwrap();
+    for clients in [1, 16, 64] {
+        let until = tokio::time::Instant::now() + Duration::from_secs(2);
+        let clients_done: Vec<_> = (0..clients)
+            .map(|_| {
+                let cache = cache.clone();
+                tokio::spawn(async move {
+                    let mut reads = 0;
+                    while tokio::time::Instant::now() < until {
+                        cache.consistent(PATIENCE).await.unwrap();
+                        reads += 1;
+                    }
+                    reads
+                })
+            })
+            .collect();
+        let mut reads = 0;
+        for client in clients_done {
+            reads += client.await.unwrap();
+        }
+        println!("{clients} clients: {} consistent reads/s", reads / 2);
+    }
+    stop.cancel();
+    feed.await.unwrap();
+}

@@ -21,7 +21,7 @@ mod code {
 /// What an error means for whoever asked.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The request never left: nobody listens there.
+    /// The request had no effect for sure: nobody listens there, or the member has no leader.
     NotSent(String),
     /// It may have arrived or not.
     Unavailable(String),
@@ -46,6 +46,8 @@ pub(crate) fn classify(error: &etcd_client::Error) -> Cause {
         code::INVALID_ARGUMENT if message.contains("too large") => {
             Cause::Refused(Error::TooLarge(message.to_owned()))
         }
+        // Said before a request is looked at.
+        code::UNAVAILABLE if message.contains("no leader") => Cause::NotSent(message.to_owned()),
         code::CANCELLED | code::UNAVAILABLE | code::DEADLINE_EXCEEDED | code::UNKNOWN | code::INTERNAL => {
             let why = status.source().map_or_else(|| message.to_owned(), deepest);
             if not_connected(status) { Cause::NotSent(why) } else { Cause::Unavailable(why) }

@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The first and the longest pause before something is tried again.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// The key that [`Store::revision`] reads: any would do, it need not exist.
 const PROBE_KEY: &str = "/registry/health";
