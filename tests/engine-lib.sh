@@ -1,5 +1,5 @@
 # Docker engines of a test's own, so that restarting one, or giving it a network of its own, touches nobody else.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # work, version: from lib.sh
 
 # engine_start NAME [NETNS]: an engine with its socket at $work/NAME/docker.sock, in a network namespace if one is named.
 # Inside it, /run/flannel, /var/lib/skiff and /var/run/docker.sock are its own, as on a host of its own.
@@ -8,15 +8,20 @@ engine_start() {
   mkdir -p "$dir/data" "$dir/exec" "$dir/flannel" "$dir/skiff" /run/flannel /var/lib/skiff
   local wrap=() network=(--iptables=false --ip-forward=false)
   if [[ -n $netns ]]; then
-    wrap=(ip netns exec "$netns")
+    # Not `ip netns exec`: that hides the control groups behind a new /sys.
+    wrap=(nsenter "--net=/run/netns/$netns")
     network=(--iptables=true)
   fi
+  # The machine's own settings are not for this engine, but for the storage driver: it is the one that works here.
+  echo '{}' >"$dir/daemon.json"
   "${wrap[@]}" unshare -m sh -ec "
     mount --make-rprivate /
     mount --bind '$dir/flannel' /run/flannel
     mount --bind '$dir/skiff' /var/lib/skiff
-    exec dockerd --data-root='$dir/data' --exec-root='$dir/exec' --pidfile='$dir/dockerd.pid' --host='unix://$dir/docker.sock' \
+    exec dockerd --config-file='$dir/daemon.json' --storage-driver=$(DOCKER_HOST='' docker info -f '{{.Driver}}') \\
+      --data-root='$dir/data' --exec-root='$dir/exec' --pidfile='$dir/dockerd.pid' --host='unix://$dir/docker.sock' \
       --bridge=none ${network[*]} --userland-proxy=false --log-level=warn" >>"$dir/dockerd.log" 2>&1 &
+  # shellcheck disable=SC2317 # called by soon
   engine_answers() { DOCKER_HOST=unix://$work/$1/docker.sock docker version; }
   soon "the engine $name answers" engine_answers "$name"
 }
@@ -28,6 +33,10 @@ engine_stop() {
   kill "-${2:-TERM}" "$pid" 2>/dev/null || return 0
   while [[ -d /proc/$pid ]]; do sleep 0.05; done
   rm -f "$work/$1/dockerd.pid"
+  # Its containerd dies with it, a moment later; an engine that starts meanwhile would wait for the dead one.
+  pid=$(cat "$work/$1/exec/containerd/containerd.pid" 2>/dev/null) || return 0
+  while [[ -d /proc/$pid && $(awk '{ print $3 }' "/proc/$pid/stat" 2>/dev/null) != Z ]]; do sleep 0.05; done
+  rm -f "$work/$1/exec/containerd/containerd.pid"
 }
 
 # engine_remove NAME: the engine with all its containers and their processes.
