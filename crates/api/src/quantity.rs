@@ -224,6 +224,15 @@ impl Quantity {
         self.nanos = self.nanos.saturating_sub(other.nanos);
     }
 
+    /// Rounds up to thousandths (`RoundUp(Milli)`), away from zero.
+    pub fn round_up_to_milli(&mut self) {
+        let unit = NANO / 1000;
+        if self.nanos % unit != 0 {
+            self.text = None;
+            self.nanos = round_away(self.nanos, unit) * unit;
+        }
+    }
+
     /// Multiplies.
     pub fn mul(&mut self, factor: i64) {
         self.text = None;
