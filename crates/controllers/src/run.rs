@@ -146,6 +146,11 @@ fn controllers(context: &Context, secrets: Secrets) -> Vec<Controller> {
         ("replicaset", crate::replicaset::run::<ReplicaSet>(c()).boxed()),
         ("replicationcontroller", crate::replicaset::run::<ReplicationController>(c()).boxed()),
         ("namespace", crate::namespace::run(c()).boxed()),
+        ("endpoint", crate::endpoints::run(c()).boxed()),
+        ("endpointslice", crate::endpoints::run_slices(c()).boxed()),
+        ("nodelifecycle", crate::node::health::run(c()).boxed()),
+        ("taint-eviction", crate::node::eviction::run(c()).boxed()),
+        ("podgc", crate::node::podgc::run(c()).boxed()),
     ];
     match secrets.tokens {
         Some(tokens) => {

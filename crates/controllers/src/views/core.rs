@@ -217,3 +217,31 @@ view!(
         data: BTreeMap<String, String>,
     }
 );
+
+view!(
+    /// A slice of a service's endpoints.
+    EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", NamespaceResourceScope, {
+        /// IPv4, IPv6 or FQDN.
+        address_type: Option<String>,
+        /// The endpoints.
+        endpoints: Vec<k8s_openapi::api::discovery::v1::Endpoint>,
+        /// The ports that all of them have.
+        ports: Vec<k8s_openapi::api::discovery::v1::EndpointPort>,
+    }
+);
+
+view!(
+    /// A lease; nodes renew theirs as a cheap heartbeat.
+    Lease, "coordination.k8s.io", "v1", "leases", NamespaceResourceScope, {
+        /// Times.
+        spec: LeaseSpec,
+    }
+);
+
+part!(
+    /// A lease's times.
+    LeaseSpec, {
+        /// When it was last renewed.
+        renew_time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>,
+    }
+);
