@@ -1,0 +1,314 @@
+//! What services get: a cluster address, node ports, a health check port; and the address fields that follow.
+
+use api::field::{Error, Path};
+use api::status::ApiError;
+use api::{Object, Value};
+use serde_json::json;
+
+use super::{Allocators, Held, RangeError, Thing};
+use crate::handlers::Ctx;
+use crate::registry::obj;
+
+fn service_type(service: &Value) -> &str {
+    obj::text_at(service, "spec.type")
+}
+
+fn wants_node_ports(service: &Value) -> bool {
+    match service_type(service) {
+        "NodePort" => true,
+        "LoadBalancer" => {
+            obj::at(service, "spec.allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true)
+        }
+        _ => false,
+    }
+}
+
+fn wants_health_port(service: &Value) -> bool {
+    service_type(service) == "LoadBalancer" && obj::text_at(service, "spec.externalTrafficPolicy") == "Local"
+}
+
+fn refused(service: &Value, error: Error) -> ApiError {
+    ApiError::invalid(api::status::GroupName { group: "", name: "Service" }, obj::name(service), &vec![error])
+}
+
+impl Allocators {
+    /// A new service gets what its type needs.
+    pub async fn for_new_service(
+        &self,
+        ctx: &Ctx,
+        service: &mut Value,
+        dry_run: bool,
+    ) -> Result<Held, ApiError> {
+        let mut held = Held::default();
+        match self.fill(ctx, service, None, dry_run, &mut held).await {
+            Ok(()) => Ok(held),
+            Err(error) => {
+                held.release(ctx).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A changed service keeps what it has, gets what it lacks, and gives back what it no longer uses.
+    pub async fn for_changed_service(
+        &self,
+        ctx: &Ctx,
+        service: &mut Value,
+        old: &Value,
+        dry_run: bool,
+    ) -> Result<Held, ApiError> {
+        let mut held = Held::default();
+        patch_from_old(service, old);
+        if let Err(error) = self.fill(ctx, service, Some(old), dry_run, &mut held).await {
+            held.release(ctx).await;
+            return Err(error);
+        }
+        let now = Allocators::things(service);
+        held.given_up = Allocators::things(old).into_iter().filter(|t| !now.contains(t)).collect();
+        Ok(held)
+    }
+
+    async fn fill(
+        &self,
+        ctx: &Ctx,
+        service: &mut Value,
+        old: Option<&Value>,
+        dry_run: bool,
+        held: &mut Held,
+    ) -> Result<(), ApiError> {
+        let had = old.map(Allocators::things).unwrap_or_default();
+        if service_type(service) == "ExternalName" {
+            let spec = obj::child_mut(service, "spec");
+            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+                spec.remove(field);
+            }
+        } else {
+            self.fill_address(ctx, service, &had, dry_run, held).await?;
+        }
+        self.fill_ports(ctx, service, &had, dry_run, held).await
+    }
+
+    async fn fill_address(
+        &self,
+        ctx: &Ctx,
+        service: &mut Value,
+        had: &[Thing],
+        dry_run: bool,
+        held: &mut Held,
+    ) -> Result<(), ApiError> {
+        let mut address = obj::text_at(service, "spec.clusterIP").to_owned();
+        if address.is_empty() {
+            address =
+                obj::strings(obj::at(service, "spec.clusterIPs")).into_iter().next().unwrap_or_default();
+        }
+        let storage = ctx.server.storage();
+        let full = || ApiError::internal("failed to allocate a serviceIP: range is full");
+        if address.is_empty() {
+            let n = self.addresses.take_any(storage, static_addresses(self.network.size())).await?;
+            let n = n.map_err(|_| full())?;
+            let taken = self.network.nth(n + 1);
+            held_or_back(self, ctx, held, Thing::Address(taken), dry_run).await;
+            address = taken.to_string();
+        } else if address != "None"
+            && let Ok(wanted) = address.parse()
+            && !had.contains(&Thing::Address(wanted))
+        {
+            let clash = |why: String| {
+                let value = json!([address]);
+                let detail = format!("failed to allocate IP {address}: {why}");
+                refused(service, Error::invalid(&Path::new("spec.clusterIPs"), &value, detail))
+            };
+            let Some(n) = self.address_offset(wanted) else {
+                let why = format!(
+                    "the provided network does not match the current range, the provided IP ({address}) is not in the \
+                     valid range. The range of valid IPs is {}",
+                    self.network
+                );
+                let why = why.replacen(
+                    "the provided network does not match the current range, the provided IP",
+                    "the provided IP",
+                    1,
+                );
+                return Err(clash(why));
+            };
+            match self.addresses.take(storage, n).await? {
+                Ok(()) => held_or_back(self, ctx, held, Thing::Address(wanted), dry_run).await,
+                Err(_) => return Err(clash("provided IP is already allocated".into())),
+            }
+        }
+        let spec = obj::child_mut(service, "spec");
+        let families = if address.contains(':') { json!(["IPv6"]) } else { json!(["IPv4"]) };
+        spec.insert("clusterIP".into(), address.clone().into());
+        spec.entry("clusterIPs").or_insert_with(|| json!([address]));
+        spec.entry("ipFamilies").or_insert(families);
+        spec.entry("ipFamilyPolicy").or_insert_with(|| "SingleStack".into());
+        Ok(())
+    }
+
+    async fn fill_ports(
+        &self,
+        ctx: &Ctx,
+        service: &mut Value,
+        had: &[Thing],
+        dry_run: bool,
+        held: &mut Held,
+    ) -> Result<(), ApiError> {
+        let wants = wants_node_ports(service);
+        let allowed = matches!(service_type(service), "NodePort" | "LoadBalancer");
+        let count = obj::at(service, "spec.ports").and_then(Value::as_array).map_or(0, Vec::len);
+        // A number given for one protocol serves the same port of another.
+        let mut by_port: Vec<(u64, String, u16)> = Vec::new();
+        for i in 0..count {
+            let Some(entry) = port_entry(service, i) else { continue };
+            let given = entry.get("nodePort").and_then(Value::as_u64).unwrap_or(0);
+            let number = entry.get("port").and_then(Value::as_u64).unwrap_or(0);
+            let protocol = entry.get("protocol").and_then(Value::as_str).unwrap_or("TCP").to_owned();
+            let port = if given != 0 {
+                if !allowed {
+                    continue;
+                }
+                let Ok(port) = u16::try_from(given) else { continue };
+                let again = by_port.iter().any(|(_, _, p)| *p == port);
+                if !again && !had.contains(&Thing::Port(port)) {
+                    self.take_port(ctx, service, i, port, dry_run, held).await?;
+                }
+                port
+            } else if wants {
+                let shared =
+                    by_port.iter().find(|(n, p, _)| *n == number && *p != protocol).map(|(.., port)| *port);
+                match shared {
+                    Some(port) => port,
+                    None => self.any_port(ctx, dry_run, held).await?,
+                }
+            } else {
+                continue;
+            };
+            by_port.push((number, protocol, port));
+            if let Some(entry) = port_entry(service, i) {
+                entry.insert("nodePort".into(), port.into());
+            }
+        }
+        if wants_health_port(service) && obj::number_at(service, "spec.healthCheckNodePort").unwrap_or(0) == 0
+        {
+            let port = self.any_port(ctx, dry_run, held).await?;
+            obj::child_mut(service, "spec").insert("healthCheckNodePort".into(), port.into());
+        }
+        Ok(())
+    }
+
+    async fn take_port(
+        &self,
+        ctx: &Ctx,
+        service: &Value,
+        index: usize,
+        port: u16,
+        dry_run: bool,
+        held: &mut Held,
+    ) -> Result<(), ApiError> {
+        let clash = |why: String| {
+            let ports = Path::new("spec.ports");
+            let entry = ports.index(index);
+            refused(service, Error::invalid(&entry.child("nodePort"), &Value::from(port), why))
+        };
+        let Some(n) = self.port_offset(port) else {
+            let (first, last) = self.port_range;
+            return Err(clash(format!(
+                "provided port is not in the valid range. The range of valid ports is {first}-{last}"
+            )));
+        };
+        match self.ports.take(ctx.server.storage(), n).await? {
+            Ok(()) => {
+                held_or_back(self, ctx, held, Thing::Port(port), dry_run).await;
+                Ok(())
+            }
+            Err(_) => Err(clash("provided port is already allocated".into())),
+        }
+    }
+
+    async fn any_port(&self, ctx: &Ctx, dry_run: bool, held: &mut Held) -> Result<u16, ApiError> {
+        let (first, last) = self.port_range;
+        let skip = static_ports(u32::from(last - first) + 1);
+        let n = self.ports.take_any(ctx.server.storage(), skip).await?.map_err(|e| match e {
+            RangeError::Full | RangeError::Taken => {
+                ApiError::internal("failed to allocate a nodePort: range is full")
+            }
+        })?;
+        let port = first + u16::try_from(n).unwrap_or(0);
+        held_or_back(self, ctx, held, Thing::Port(port), dry_run).await;
+        Ok(port)
+    }
+}
+
+/// A dry run gives back at once what it took to see whether it could.
+async fn held_or_back(of: &Allocators, ctx: &Ctx, held: &mut Held, thing: Thing, dry_run: bool) {
+    if dry_run {
+        of.give_back(ctx.server.storage(), &[thing]).await;
+    } else {
+        held.taken.push(thing);
+    }
+}
+
+fn port_entry(service: &mut Value, index: usize) -> Option<&mut Object> {
+    service.get_mut("spec")?.get_mut("ports")?.get_mut(index)?.as_object_mut()
+}
+
+/// How many addresses are left for those who ask for certain ones (`calculateRangeOffset`).
+fn static_addresses(size: u32) -> u32 {
+    if size < 128 { 0 } else { (size / 16).clamp(16, 256) }
+}
+
+/// How many ports are left for those who ask for certain ones.
+fn static_ports(size: u32) -> u32 {
+    if size < 64 { 0 } else { (size / 32).clamp(16, 128) }
+}
+
+/// What a client left out of an update and meant to keep (`patchAllocatedValues`).
+fn patch_from_old(service: &mut Value, old: &Value) {
+    let headed = |s: &Value| matches!(service_type(s), "ClusterIP" | "NodePort" | "LoadBalancer");
+    if headed(service) && headed(old) {
+        let spec = obj::child_mut(service, "spec");
+        let empty = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().is_empty();
+        if empty {
+            for field in ["clusterIP", "clusterIPs"] {
+                if let Some(value) = obj::at(old, "spec").and_then(|s| s.get(field)) {
+                    spec.insert(field.into(), value.clone());
+                }
+            }
+        }
+        for field in ["ipFamilies", "ipFamilyPolicy"] {
+            if let Some(value) = obj::at(old, "spec").and_then(|s| s.get(field)) {
+                spec.entry(field).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    let ported = |s: &Value| matches!(service_type(s), "NodePort" | "LoadBalancer");
+    if !(ported(service) && ported(old)) {
+        return;
+    }
+    let before: Vec<Value> =
+        obj::at(old, "spec.ports").and_then(Value::as_array).cloned().unwrap_or_default();
+    let id = |p: &Value| (p.get("port").cloned(), p.get("protocol").cloned());
+    let mut used: Vec<u64> = Vec::new();
+    let ports = service.get_mut("spec").and_then(|s| s.get_mut("ports")).and_then(Value::as_array_mut);
+    let Some(ports) = ports else { return };
+    used.extend(ports.iter().filter_map(|p| p.get("nodePort").and_then(Value::as_u64)).filter(|p| *p > 0));
+    for port in ports.iter_mut() {
+        if port.get("nodePort").and_then(Value::as_u64).unwrap_or(0) != 0 {
+            continue;
+        }
+        let same = before.iter().find(|p| id(p) == id(port));
+        let number =
+            same.and_then(|p| p.get("nodePort")).and_then(Value::as_u64).filter(|n| !used.contains(n));
+        if let (Some(number), Some(entry)) = (number, port.as_object_mut()) {
+            used.push(number);
+            entry.insert("nodePort".into(), number.into());
+        }
+    }
+    let health = obj::number_at(service, "spec.healthCheckNodePort").unwrap_or(0);
+    if wants_health_port(service)
+        && health == 0
+        && let Some(port) = obj::at(old, "spec.healthCheckNodePort").cloned()
+    {
+        obj::child_mut(service, "spec").insert("healthCheckNodePort".into(), port);
+    }
+}

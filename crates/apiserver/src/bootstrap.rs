@@ -1,0 +1,236 @@
+//! What a fresh cluster holds, and what is kept right afterwards: namespaces, ranges, API services, and the server's
+//! own service with its endpoints.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use api::Value;
+use api::status::ApiError;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::Server;
+use crate::registry::obj;
+use crate::registry::resource::Resource;
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// How often the server looks after its own service (upstream's `EndpointInterval`).
+const INTERVAL: Duration = Duration::from_secs(10);
+/// The first and the longest pause after a failure.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Where the server is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Advertised {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its secure port.
+    pub port: u16,
+}
+
+/// Creates an object unless it is there.
+async fn ensure(
+    server: &Server,
+    resource: &Resource,
+    namespace: &str,
+    name: &str,
+    mut object: Value,
+) -> Result<(), ApiError> {
+    let storage = server.storage();
+    if storage.get(resource, namespace, name).await?.is_some() {
+        return Ok(());
+    }
+    let meta = obj::metadata_mut(&mut object);
+    meta.insert("name".into(), name.into());
+    if !namespace.is_empty() {
+        meta.insert("namespace".into(), namespace.into());
+    }
+    meta.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    meta.insert("creationTimestamp".into(), obj::now().into());
+    object["apiVersion"] = resource.hub_group_version().into();
+    object["kind"] = resource.kind.as_str().into();
+    let key = storage.key(resource, namespace, name);
+    // Another server may have been faster.
+    storage.create(resource, &key, &mut object).await.map(|_| ())
+}
+
+async fn namespaces(server: &Server) -> Result<(), ApiError> {
+    let resource = server.registry().builtin("", "namespaces")?;
+    for name in NAMESPACES {
+        let object = json!({
+            "metadata": {"labels": {"kubernetes.io/metadata.name": name}},
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+        });
+        ensure(server, &resource, "", name, object).await?;
+    }
+    Ok(())
+}
+
+/// Upstream's priorities of API groups; unknown ones come last.
+fn priority(group: &str) -> (i64, i64) {
+    match group {
+        "" => (18000, 1),
+        "extensions" => (17150, 1),
+        "apps" => (17800, 15),
+        "events.k8s.io" => (17750, 15),
+        "authentication.k8s.io" => (17700, 15),
+        "authorization.k8s.io" => (17600, 15),
+        "autoscaling" => (17500, 15),
+        "batch" => (17400, 15),
+        "certificates.k8s.io" => (17300, 15),
+        "networking.k8s.io" => (17200, 15),
+        "policy" => (17100, 15),
+        "rbac.authorization.k8s.io" => (17000, 15),
+        "storage.k8s.io" => (16800, 15),
+        "apiextensions.k8s.io" => (16700, 15),
+        "admissionregistration.k8s.io" => (16700, 15),
+        "scheduling.k8s.io" => (16600, 15),
+        "coordination.k8s.io" => (16500, 15),
+        "node.k8s.io" => (16300, 15),
+        "discovery.k8s.io" => (16200, 15),
+        "flowcontrol.apiserver.k8s.io" => (16100, 15),
+        _ => (16000, 15),
+    }
+}
+
+async fn api_services(server: &Server) -> Result<(), ApiError> {
+    let resource = server.registry().builtin("apiregistration.k8s.io", "apiservices")?;
+    for (group, versions) in server.registry().groups() {
+        if group == "apiregistration.k8s.io" {
+            continue;
+        }
+        for (rank, version) in versions.iter().enumerate() {
+            let (group_priority, version_priority) = priority(group);
+            let name = format!("{version}.{group}");
+            let mut spec = json!({
+                "groupPriorityMinimum": group_priority,
+                "versionPriority": (version_priority - i64::try_from(rank).unwrap_or(0)).max(1),
+                "version": version,
+            });
+            if !group.is_empty() {
+                spec["group"] = group.as_str().into();
+            }
+            let object = json!({
+                "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}}, "spec": spec,
+                "status": {"conditions": [{
+                    "type": "Available", "status": "True", "lastTransitionTime": obj::now(), "reason": "Local",
+                    "message": "Local APIServices are always available",
+                }]},
+            });
+            ensure(server, &resource, "", &name, object).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn repair_ranges(server: &Server) -> Result<(), ApiError> {
+    let resource = server.registry().builtin("", "services")?;
+    let services = server.storage().all(&resource, "").await?;
+    let objects: Vec<Value> = services.into_iter().map(|s| s.object).collect();
+    server.allocators().repair(server.storage(), &objects).await
+}
+
+/// default/kubernetes: the first address of the range, port 443 to the secure port.
+async fn own_service(server: &Server, at: Advertised) -> Result<(), ApiError> {
+    let resource = server.registry().builtin("", "services")?;
+    let address = server.allocators().first_address().to_string();
+    let object = json!({
+        "metadata": {"labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": at.port}],
+        },
+        "status": {"loadBalancer": {}},
+    });
+    ensure(server, &resource, "default", "kubernetes", object).await
+}
+
+/// Creates the object, or brings a field of it to what it shall be.
+async fn keep(
+    server: &Server,
+    resource: &Resource,
+    name: &str,
+    object: Value,
+    fields: &[&str],
+) -> Result<(), ApiError> {
+    let storage = server.storage();
+    let Some(old) = storage.get(resource, "default", name).await? else {
+        return ensure(server, resource, "default", name, object).await;
+    };
+    let mut changed = old.object.clone();
+    for field in fields {
+        if !obj::same(changed.get(*field), object.get(*field)) {
+            obj::copy_field(&mut changed, &object, field);
+        }
+    }
+    if changed != old.object {
+        let key = storage.key(resource, "default", name);
+        // Somebody else changed it meanwhile: the next round looks again.
+        let _ = storage.update(resource, &key, old.revision, &mut changed).await?;
+    }
+    Ok(())
+}
+
+async fn own_endpoints(server: &Server, at: Advertised) -> Result<(), ApiError> {
+    let endpoints = server.registry().builtin("", "endpoints")?;
+    let address = at.address.to_string();
+    let labels = json!({"endpointslice.kubernetes.io/skip-mirror": "true"});
+    let object = json!({
+        "metadata": {"labels": labels},
+        "subsets": [{
+            "addresses": [{"ip": address}], "ports": [{"name": "https", "port": at.port, "protocol": "TCP"}],
+        }],
+    });
+    keep(server, &endpoints, "kubernetes", object, &["subsets"]).await?;
+    let slices = server.registry().builtin("discovery.k8s.io", "endpointslices")?;
+    let family = if at.address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let object = json!({
+        "metadata": {"generation": 1, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": family,
+        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": at.port, "protocol": "TCP"}],
+    });
+    keep(server, &slices, "kubernetes", object, &["endpoints", "ports"]).await
+}
+
+async fn seed(server: &Server, at: Advertised) -> Result<(), ApiError> {
+    namespaces(server).await?;
+    own_service(server, at).await?;
+    repair_ranges(server).await?;
+    api_services(server).await?;
+    crate::registry::system::seed(server).await
+}
+
+/// Seeds the store, retrying until it can be reached; then looks after the server's own service until `stop`.
+pub async fn run(server: Server, at: Advertised, seeded: CancellationToken, stop: CancellationToken) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        match seed(&server, at).await {
+            Ok(()) => break,
+            Err(error) => tracing::warn!(%error, "cannot write what a cluster starts with; trying again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
+        }
+    }
+    seeded.cancel();
+    loop {
+        let result = async {
+            own_service(&server, at).await?;
+            own_endpoints(&server, at).await?;
+            namespaces(&server).await
+        }
+        .await;
+        if let Err(error) = result {
+            tracing::warn!(%error, "cannot look after the service default/kubernetes");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! POST: a new object.
+
+use api::Value;
+use api::status::ApiError;
+
+use super::options::WriteOptions;
+use super::write::{self, Decode};
+use super::{Ctx, read_body};
+use crate::admission::{Attributes, Operation};
+use crate::http::{Incoming, Response};
+use crate::registry::{codec, obj, strategy};
+
+/// The longest prefix that a generated name keeps.
+const GENERATE_PREFIX_MAX: usize = 58;
+/// How often another generated name is tried.
+const GENERATE_TRIES: usize = 8;
+
+/// Creates an object.
+pub async fn create(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
+    let accept = ctx.accept()?;
+    let media = crate::negotiate::content_type(&ctx.parts.headers)?;
+    let bytes = read_body(body).await?;
+    let options = WriteOptions::parse(&ctx.query, "CreateOptions", false)?;
+    let object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
+    let mut object = codec::to_hub(&ctx.resource, object)?;
+    check_namespace(ctx, &mut object)?;
+    let meta = obj::metadata_mut(&mut object);
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        meta.remove(field);
+    }
+    write::dedup_owners(ctx, &mut object);
+    let created = store_new(ctx, object, &options).await?;
+    ctx.object(201, &accept, created)
+}
+
+/// `EnsureObjectNamespaceMatchesRequestNamespace`.
+pub fn check_namespace(ctx: &Ctx, object: &mut Value) -> Result<(), ApiError> {
+    let wanted = if ctx.resource.namespaced { ctx.info.namespace.as_str() } else { "" };
+    let given = obj::namespace(object).to_owned();
+    let meta = obj::metadata_mut(object);
+    if given == wanted {
+        return Ok(());
+    }
+    if given.is_empty() || wanted.is_empty() {
+        if wanted.is_empty() {
+            // Upstream drops the namespace of cluster-wide objects.
+            meta.remove("namespace");
+        } else {
+            meta.insert("namespace".into(), wanted.into());
+        }
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request",
+    ))
+}
+
+/// Fills in what the system sets: uid, time, a generated name.
+pub fn fill_system_fields(object: &mut Value) {
+    let meta = obj::metadata_mut(object);
+    meta.insert("creationTimestamp".into(), obj::now().into());
+    meta.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    meta.remove("resourceVersion");
+}
+
+fn generate_name(object: &mut Value) {
+    let prefix = obj::meta_text(object, "generateName");
+    if prefix.is_empty() || !obj::name(object).is_empty() {
+        return;
+    }
+    let kept: String = prefix.chars().take(GENERATE_PREFIX_MAX).collect();
+    let name = format!("{kept}{}", component_base::rand::suffix(5));
+    obj::metadata_mut(object).insert("name".into(), name.into());
+}
+
+/// Admits, prepares, validates and stores a new object of the hub version; gives it as it is stored.
+pub async fn store_new(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
+    let generated = obj::name(&object).is_empty() && !obj::meta_text(&object, "generateName").is_empty();
+    let mut tries = if generated { GENERATE_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match store_once(ctx, object.clone(), options).await {
+            Err(error) if error.reason == "AlreadyExists" && tries > 0 => {}
+            other => return other,
+        }
+    }
+}
+
+async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
+    let (server, resource) = (&ctx.server, &ctx.resource);
+    let asked_name = obj::name(&object).to_owned();
+    let namespace =
+        if resource.is("", "namespaces") { asked_name.as_str() } else { ctx.info.namespace.as_str() };
+    let attributes = Attributes {
+        operation: Operation::Create,
+        resource,
+        subresource: "",
+        namespace,
+        name: &asked_name,
+        old: None,
+        user: &ctx.user,
+        dry_run: options.dry_run,
+    };
+    write::track_create(ctx, &mut object, options)?;
+    server.admission().admit(server, &attributes, &mut object).await?;
+    fill_system_fields(&mut object);
+    generate_name(&mut object);
+    strategy::prepare_create(resource, &mut object);
+    let held = write::before_create(ctx, &mut object, options).await?;
+    let result = async {
+        write::validate_create(ctx, &object)?;
+        let name = obj::name(&object).to_owned();
+        let attributes = Attributes { name: &name, ..attributes };
+        server.admission().validate(server, &attributes, Some(&object)).await?;
+        let stored = put(ctx, &mut object, options.dry_run).await;
+        if stored.is_err() || options.dry_run {
+            server.admission().rollback(server, &attributes, Some(&object)).await;
+        }
+        stored
+    }
+    .await;
+    match result {
+        Ok(()) => {
+            held.commit(ctx, options.dry_run).await;
+            Ok(object)
+        }
+        Err(error) => {
+            held.release(ctx).await;
+            Err(error)
+        }
+    }
+}
+
+async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<(), ApiError> {
+    let (storage, resource) = (ctx.server.storage(), &ctx.resource);
+    let (namespace, name) = (obj::namespace(object).to_owned(), obj::name(object).to_owned());
+    let exists = || {
+        let mut error = ApiError::already_exists(resource.group_resource(), &name);
+        if !obj::meta_text(object, "generateName").is_empty() && ctx.info.name.is_empty() {
+            error.details.remove("retryAfterSeconds");
+        }
+        error
+    };
+    if dry_run {
+        let there = storage.get(resource, &namespace, &name).await?;
+        return if there.is_some() { Err(exists()) } else { Ok(()) };
+    }
+    let key = storage.key(resource, &namespace, &name);
+    let error = exists();
+    if storage.create(resource, &key, object).await? { Ok(()) } else { Err(error) }
+}

@@ -1,0 +1,56 @@
+//! GET of one object: the cache's bytes, once the cache is known to be up to date.
+
+use api::status::ApiError;
+use bytes::{BufMut, BytesMut};
+
+use super::Ctx;
+use super::list::{FRESH_TIMEOUT, cache_error, item_value};
+use crate::http::Response;
+use crate::negotiate::{Media, encode};
+use crate::request::query::{go_quote, parse_uint};
+
+/// Answers with one object.
+pub async fn get(ctx: &Ctx) -> Result<Response, ApiError> {
+    let accept = ctx.accept()?;
+    let version = ctx.query.text("resourceVersion");
+    let kind = ctx.server.cached(&ctx.resource)?;
+    kind.loaded(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+    match version {
+        "" => {
+            ctx.server.cache().consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+        }
+        text => {
+            let number = parse_uint(text).map_err(|e| {
+                let quoted = go_quote(text);
+                ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: {e}"))
+            })?;
+            let wanted = i64::try_from(number).unwrap_or(i64::MAX);
+            let fresh = ctx.server.cache().wait_until_fresh(wanted, FRESH_TIMEOUT).await;
+            fresh.map_err(|e| cache_error(&e))?;
+        }
+    }
+    let (resource, info) = (&ctx.resource, &ctx.info);
+    let item = if resource.namespaced {
+        kind.get(&format!("{}/{}", info.namespace, info.name))
+    } else {
+        kind.get(&info.name)
+    };
+    let Some(item) = item else {
+        return Err(ApiError::not_found(resource.group_resource(), &info.name));
+    };
+    let plain = accept.convert.is_none() && accept.media == Media::Json && !accept.pretty;
+    if plain && resource.is_hub() {
+        let bytes = item.bytes();
+        let mut out = BytesMut::with_capacity(bytes.len() + 96);
+        if resource.custom {
+            out.put_slice(bytes);
+        } else {
+            let gv = resource.group_version();
+            out.put_slice(format!("{{\"kind\":\"{}\",\"apiVersion\":\"{gv}\",", resource.kind).as_bytes());
+            out.put_slice(&bytes[1..]);
+        }
+        out.put_u8(b'\n');
+        return Ok(encode::whole(200, out.freeze(), "application/json", accept.gzip));
+    }
+    ctx.asked(200, &accept, item_value(resource, &item)?)
+}

@@ -1,0 +1,220 @@
+//! GET of a collection: served from the watch cache, the stored version without parsing.
+
+use std::time::Duration;
+
+use api::Value;
+use api::status::ApiError;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::{BufMut, Bytes, BytesMut};
+use cache::{Item, List};
+use serde_json::json;
+
+use super::Ctx;
+use super::options::ListOptions;
+use crate::http::Response;
+use crate::negotiate::{Accept, Media, encode, table};
+use crate::registry::codec;
+use crate::registry::resource::Resource;
+use crate::request::query::{go_quote, parse_uint};
+use crate::request::selector;
+
+/// How long a list waits for the cache to be as fresh as asked (upstream's `blockTimeout`).
+pub const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The cache's words as an answer.
+pub fn cache_error(error: &cache::Error) -> ApiError {
+    match error {
+        cache::Error::TooOld { .. } | cache::Error::Compacted => ApiError::gone(error.to_string()),
+        cache::Error::TooLarge { .. } => {
+            let mut e = ApiError::timeout(error.to_string());
+            let message = "Too large resource version";
+            e.details
+                .insert("causes".into(), json!([{"reason": "ResourceVersionTooLarge", "message": message}]));
+            e.details.insert("retryAfterSeconds".into(), 1.into());
+            e
+        }
+        cache::Error::NotReady(_) => ApiError::too_many_requests("storage is (re)initializing", 1),
+        cache::Error::Store(e) => crate::registry::storage::store_error(e),
+    }
+}
+
+/// Answers with a list.
+pub async fn list(ctx: &Ctx) -> Result<Response, ApiError> {
+    let options = ListOptions::parse(&ctx.query, false)?;
+    if ctx.query.flag("watch") {
+        return super::watch::watch(ctx).await;
+    }
+    let accept = ctx.accept()?;
+    let found = find(ctx, &options).await?;
+    answer(ctx, &accept, found)
+}
+
+/// A version in a list request; zero when none is given.
+fn version(text: &str) -> Result<i64, ApiError> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let number = parse_uint(text).map_err(|e| {
+        let quoted = go_quote(text);
+        ApiError::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {quoted}: {e}"
+        ))
+    })?;
+    i64::try_from(number).map_err(|_| ApiError::bad_request("invalid resource version: value out of range"))
+}
+
+/// What a continue token says.
+struct Token {
+    revision: i64,
+    start: String,
+}
+
+impl Token {
+    fn parse(text: &str) -> Result<Token, ApiError> {
+        let bad = |why: &str| ApiError::bad_request(format!("continue key is not valid: {why}"));
+        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| bad(&e.to_string()))?;
+        let token: Value = serde_json::from_slice(&bytes).map_err(|e| bad(&e.to_string()))?;
+        if token.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
+            return Err(bad("server does not recognize this encoded version"));
+        }
+        let revision = token.get("rv").and_then(Value::as_i64).unwrap_or(0);
+        if revision == 0 {
+            return Err(bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        }
+        let start = token.get("start").and_then(Value::as_str).unwrap_or_default();
+        if start.is_empty() {
+            return Err(bad("encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        Ok(Token { revision, start: start.to_owned() })
+    }
+
+    fn text(&self) -> String {
+        let token = json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": self.start});
+        URL_SAFE_NO_PAD.encode(token.to_string())
+    }
+}
+
+/// Finds the objects of a list, as fresh as asked.
+pub async fn find(ctx: &Ctx, options: &ListOptions) -> Result<List, ApiError> {
+    let resource = &ctx.resource;
+    let predicate =
+        selector::predicate(resource, &ctx.info.namespace, &options.label_selector, &options.field_selector)?;
+    let kind = ctx.server.cached(resource)?;
+    let cache = ctx.server.cache();
+    let limit = usize::try_from(options.limit.max(0)).unwrap_or(usize::MAX);
+    kind.loaded(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+    if !options.continue_token.is_empty() {
+        if !matches!(options.resource_version.as_str(), "" | "0") {
+            return Err(ApiError::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
+        }
+        let token = Token::parse(&options.continue_token)?;
+        if token.revision < 0 {
+            // An inconsistent continuation: from the key on, as things are now.
+            cache.consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+            return Ok(kind.list(&predicate, limit, Some(&token.start)));
+        }
+        let listed = kind.list_at(token.revision, &predicate, limit, Some(&token.start)).await;
+        return listed.map_err(|e| expired(&e, &token));
+    }
+    let wanted = version(&options.resource_version)?;
+    let exact =
+        options.version_match == "Exact" || (options.version_match.is_empty() && limit > 0 && wanted > 0);
+    if exact {
+        cache.wait_until_fresh(wanted, FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+        let listed = kind.list_at(wanted, &predicate, limit, None).await;
+        return listed.map_err(|e| cache_error(&e));
+    }
+    if options.resource_version.is_empty() {
+        cache.consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+    } else if wanted > 0 {
+        cache.wait_until_fresh(wanted, FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+    }
+    Ok(kind.list(&predicate, limit, None))
+}
+
+/// 410 with a token that goes on at the same place in what is there now (`handleCompactedErrorForPaging`).
+fn expired(error: &cache::Error, token: &Token) -> ApiError {
+    if !matches!(error, cache::Error::Compacted) {
+        return cache_error(error);
+    }
+    let fresh = Token { revision: -1, start: token.start.clone() }.text();
+    let mut e = ApiError::gone(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without \
+         the continue parameter, or use the continue token in this response to retrieve the remainder of the results. \
+         Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
+         deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    e.details.insert("continue".into(), fresh.into());
+    e
+}
+
+/// The list's own metadata.
+fn metadata(list: &List) -> Value {
+    let mut metadata = json!({"resourceVersion": list.revision.to_string()});
+    if let Some(next) = &list.next {
+        metadata["continue"] = Token { revision: list.revision, start: next.clone() }.text().into();
+        if let Some(remaining) = list.remaining.filter(|r| *r > 0) {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+    }
+    metadata
+}
+
+/// An item of the cache in the version that was asked.
+pub fn item_value(resource: &Resource, item: &Item) -> Result<Value, ApiError> {
+    let mut object = item.value().map_err(ApiError::internal)?;
+    object["apiVersion"] = resource.hub_group_version().into();
+    object["kind"] = resource.api.hub().kind.to_string().into();
+    codec::from_hub(resource, object)
+}
+
+/// Encodes a list.
+pub fn answer(ctx: &Ctx, accept: &Accept, list: List) -> Result<Response, ApiError> {
+    let resource = &ctx.resource;
+    let metadata = metadata(&list);
+    if let Some(convert) = &accept.convert {
+        let value = table::list(ctx, convert, metadata, &list.items)?;
+        return Ok(encode::value(200, &value, accept));
+    }
+    let plain = accept.media == Media::Json && !accept.pretty;
+    if plain && resource.is_hub() {
+        let bytes = hub_bytes(resource, &metadata, &list.items);
+        return Ok(encode::whole(200, bytes, "application/json", accept.gzip));
+    }
+    let mut items = Vec::with_capacity(list.items.len());
+    for item in &list.items {
+        let mut object = item_value(resource, item)?;
+        if let Some(map) = object.as_object_mut().filter(|_| !resource.custom) {
+            map.remove("kind");
+            map.remove("apiVersion");
+        }
+        items.push(object);
+    }
+    let value = json!({
+        "kind": resource.list_kind, "apiVersion": resource.group_version(), "metadata": metadata, "items": items,
+    });
+    Ok(encode::value(200, &value, accept))
+}
+
+/// The list in its stored version: the items' own bytes.
+fn hub_bytes(resource: &Resource, metadata: &Value, items: &[std::sync::Arc<Item>]) -> Bytes {
+    let size: usize = items.iter().map(|i| i.bytes().len() + 1).sum();
+    let mut out = BytesMut::with_capacity(size + 256);
+    let head = format!(
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
+        resource.list_kind,
+        resource.group_version()
+    );
+    out.put_slice(head.as_bytes());
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            out.put_u8(b',');
+        }
+        out.put_slice(item.bytes());
+    }
+    out.put_slice(b"]}\n");
+    out.freeze()
+}

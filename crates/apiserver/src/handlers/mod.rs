@@ -1,0 +1,200 @@
+//! One generic handler per verb, for every resource.
+
+pub mod create;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod options;
+pub mod patch;
+pub mod subresource;
+pub mod update;
+pub mod watch;
+pub mod write;
+
+use std::sync::Arc;
+
+use api::Value;
+use api::status::ApiError;
+use bytes::Bytes;
+use http::request::Parts;
+use http_body_util::{BodyExt, Limited};
+use parking_lot::Mutex;
+
+use crate::Server;
+use crate::authn::User;
+use crate::http::{Incoming, Response};
+use crate::negotiate::{self, Accept, Transforms, encode};
+use crate::registry::codec;
+use crate::registry::resource::Resource;
+use crate::request::{Info, Query};
+
+/// Upstream's limit for request bodies.
+pub const BODY_MAX_BYTES: usize = 3 * 1024 * 1024;
+
+/// A request for a resource, with everything that was found out about it.
+pub struct Ctx {
+    /// The server.
+    pub server: Server,
+    /// What the path says.
+    pub info: Info,
+    /// What the query says.
+    pub query: Query,
+    /// Headers and extensions.
+    pub parts: Parts,
+    /// Who asks.
+    pub user: User,
+    /// The resource that is asked for.
+    pub resource: Arc<Resource>,
+    /// `Warning` headers of the answer.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl Ctx {
+    /// Adds a warning unless it is there.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock();
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// How to answer with objects.
+    pub fn accept(&self) -> Result<Accept, ApiError> {
+        negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), Transforms::Objects)
+    }
+
+    /// How to answer where nothing can be converted.
+    pub fn accept_plain(&self) -> Result<Accept, ApiError> {
+        negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), Transforms::None)
+    }
+
+    /// Answers with one object of the hub version.
+    pub fn object(&self, code: u16, accept: &Accept, hub: Value) -> Result<Response, ApiError> {
+        let object = codec::from_hub(&self.resource, hub)?;
+        self.asked(code, accept, object)
+    }
+
+    /// Answers with one object that already has the version that was asked.
+    pub fn asked(&self, code: u16, accept: &Accept, object: Value) -> Result<Response, ApiError> {
+        match &accept.convert {
+            None => Ok(encode::value(code, &object, accept)),
+            Some(convert) => {
+                let shaped = negotiate::table::object(self, convert, object)?;
+                Ok(encode::value(code, &shaped, accept))
+            }
+        }
+    }
+
+    /// What makes the cells of tables.
+    pub fn printer(&self) -> &'static printers::Printer {
+        printers::Printer::of(&self.resource.hub_group, &self.resource.plural)
+    }
+
+    /// Who owns fields when the request does not say (`managerOrUserAgent`).
+    pub fn manager(&self, given: &str) -> String {
+        if !given.is_empty() {
+            return given.to_owned();
+        }
+        let agent = self.parts.headers.get(http::header::USER_AGENT).and_then(|v| v.to_str().ok());
+        let agent = agent.unwrap_or_default().split('/').next().unwrap_or_default();
+        let printable: String = agent.chars().filter(|c| !c.is_control()).take(128).collect();
+        if printable.is_empty() { "unknown".into() } else { printable }
+    }
+}
+
+/// Reads a request body, up to the limit.
+pub async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {
+    match Limited::new(body, BODY_MAX_BYTES).collect().await {
+        Ok(all) => Ok(all.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(ApiError::too_large(BODY_MAX_BYTES))
+        }
+        Err(error) => Err(ApiError::bad_request(error.to_string())),
+    }
+}
+
+/// Upstream's answer to a verb that a path does not have.
+pub fn method_not_allowed() -> ApiError {
+    ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+}
+
+/// Which methods a path answers to at all; upstream's router checks this before anything else.
+fn route(ctx: &Ctx) -> Result<(), ApiError> {
+    let (info, resource) = (&ctx.info, &ctx.resource);
+    let namespaced_path = !info.namespace.is_empty();
+    let all_namespaces = resource.namespaced && !namespaced_path;
+    if !resource.namespaced && namespaced_path && info.resource != "namespaces" {
+        return Err(ApiError::no_such_resource());
+    }
+    if info.subresource.is_empty() {
+        if !info.name.is_empty() {
+            if all_namespaces {
+                return Err(ApiError::no_such_resource());
+            }
+            // A resource without any verb on a named object has no such path.
+            let named = ["get", "update", "patch", "delete", "watch"];
+            if !named.iter().any(|v| resource.allows(v)) {
+                return Err(ApiError::no_such_resource());
+            }
+        }
+        let verb = if info.verb == "watch" && !info.watch_path && !resource.allows("watch") {
+            "list"
+        } else {
+            info.verb
+        };
+        if !resource.allows(verb) || (verb == "create" && !info.name.is_empty()) {
+            return Err(method_not_allowed());
+        }
+        if all_namespaces && !matches!(verb, "list" | "watch") {
+            let only = resource.verbs.len() == 1 || resource.key_prefix.is_empty();
+            return Err(if only { ApiError::no_such_resource() } else { method_not_allowed() });
+        }
+        return Ok(());
+    }
+    let Some(sub) = resource.subresource(&info.subresource) else {
+        return Err(ApiError::no_such_resource());
+    };
+    if all_namespaces || info.name.is_empty() {
+        return Err(ApiError::no_such_resource());
+    }
+    let connects = matches!(info.subresource.as_str(), "proxy" | "exec" | "attach" | "portforward" | "log");
+    if !connects && !info.rest.is_empty() {
+        return Err(ApiError::no_such_resource());
+    }
+    if !connects && !sub.verbs.iter().any(|v| v == info.verb) {
+        return Err(method_not_allowed());
+    }
+    Ok(())
+}
+
+/// Answers a request for a resource.
+pub async fn dispatch(ctx: Ctx, body: Incoming) -> (Result<Response, ApiError>, Vec<String>) {
+    if let Some(warning) = &ctx.resource.warning {
+        ctx.warn(warning.clone());
+    }
+    let ctx = Arc::new(ctx);
+    let answer = match route(&ctx) {
+        Err(error) => Err(error),
+        Ok(()) => verb(&ctx, body).await,
+    };
+    let warnings = std::mem::take(&mut *ctx.warnings.lock());
+    (answer, warnings)
+}
+
+async fn verb(ctx: &Arc<Ctx>, body: Incoming) -> Result<Response, ApiError> {
+    if let Some(special) = subresource::special(ctx) {
+        return subresource::answer(ctx, special, body).await;
+    }
+    match ctx.info.verb {
+        "get" => get::get(ctx).await,
+        "list" => list::list(ctx).await,
+        "watch" => watch::watch(ctx).await,
+        "create" => create::create(ctx, body).await,
+        "update" => update::update(ctx, body).await,
+        "patch" => patch::patch(ctx, body).await,
+        "delete" => delete::delete(ctx, body).await,
+        "deletecollection" => delete::collection(ctx, body).await,
+        _ => Err(method_not_allowed()),
+    }
+}

@@ -1,0 +1,100 @@
+//! PATCH: JSON patch, merge patch, strategic merge patch, apply (`endpoints/handlers/patch.go`).
+
+use api::Value;
+use api::status::ApiError;
+use bytes::Bytes;
+
+use super::create::{check_namespace, store_new};
+use super::options::WriteOptions;
+use super::update::{CONFLICT_TRIES, MODIFIED, check_name, check_version, store_changed};
+use super::{Ctx, read_body, write};
+use crate::http::{Incoming, Response};
+use crate::negotiate::essence;
+use crate::registry::codec;
+use crate::registry::storage::Stored;
+
+pub mod kinds;
+
+use kinds::PatchType;
+
+/// Patches an object.
+pub async fn patch(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
+    let (patch_type, bytes, options) = read(ctx, body, ctx.resource.custom).await?;
+    let accept = ctx.accept()?;
+    if patch_type == PatchType::Apply {
+        return super::write::apply(ctx, &accept, "", &bytes, &options).await;
+    }
+    let object = patched(ctx, patch_type, &bytes, "", &options).await?;
+    ctx.object(200, &accept, object)
+}
+
+/// The type, the body and the options of a patch.
+pub async fn read(
+    ctx: &Ctx,
+    body: Incoming,
+    custom: bool,
+) -> Result<(PatchType, Bytes, WriteOptions), ApiError> {
+    let header = ctx.parts.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let patch_type = PatchType::parse(&essence(header.unwrap_or_default()), custom)?;
+    let bytes = read_body(body).await?;
+    let options = WriteOptions::parse(&ctx.query, "PatchOptions", patch_type == PatchType::Apply)?;
+    Ok((patch_type, bytes, options))
+}
+
+/// Applies a patch to what is there, again while others write meanwhile. Gives the stored object of the hub version.
+pub async fn patched(
+    ctx: &Ctx,
+    patch_type: PatchType,
+    bytes: &Bytes,
+    subresource: &str,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let (storage, resource) = (ctx.server.storage(), &ctx.resource);
+    let patch = kinds::parse(patch_type, bytes)?;
+    let mut current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    for _ in 0..CONFLICT_TRIES {
+        let Some(old) = current else {
+            return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
+        };
+        let object = patched_once(ctx, patch_type, &patch, &old, options)?;
+        match store_changed(ctx, &old, object, subresource, options).await? {
+            Ok(object) => return Ok(object),
+            Err(now) => current = now,
+        }
+    }
+    Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED))
+}
+
+fn patched_once(
+    ctx: &Ctx,
+    patch_type: PatchType,
+    patch: &Value,
+    old: &Stored,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let resource = &ctx.resource;
+    let asked = codec::from_hub(resource, old.object.clone())?;
+    let changed = kinds::apply(ctx, patch_type, patch, asked)?;
+    let mut object = codec::recheck(ctx, resource, changed, options)?;
+    codec::default(resource, &mut object);
+    check_name(ctx, &object)?;
+    let mut object = codec::to_hub(resource, object)?;
+    check_namespace(ctx, &mut object)?;
+    write::dedup_owners(ctx, &mut object);
+    // A patch may carry preconditions like any object.
+    let uid = crate::registry::obj::uid(&object).to_owned();
+    if !uid.is_empty() && uid != crate::registry::obj::uid(&old.object) {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            crate::registry::obj::uid(&old.object)
+        );
+        return Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, &why));
+    }
+    check_version(ctx, &object, old)?;
+    Ok(object)
+}
+
+/// Creates the object that an apply names, when it is not there.
+pub async fn create_applied(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
+    store_new(ctx, object, options).await
+}

@@ -1,0 +1,60 @@
+//! What lies below an object: status, scale, binding, finalize and the rest.
+
+pub mod binding;
+pub mod finalize;
+pub mod scale;
+pub mod status;
+
+use std::sync::Arc;
+
+use api::status::ApiError;
+
+use super::{Ctx, method_not_allowed};
+use crate::http::{Incoming, Response};
+
+/// A request that the plain verbs do not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// `/status`.
+    Status,
+    /// `/scale`.
+    Scale,
+    /// `pods/binding`, and POST to `bindings`.
+    Binding,
+    /// `namespaces/finalize`.
+    Finalize,
+    /// componentstatuses.
+    ComponentStatus,
+    /// Kinds that are only asked and never stored: reviews.
+    Review,
+    /// Everything else, by name.
+    Other,
+}
+
+/// Whether a request is special.
+pub fn special(ctx: &Ctx) -> Option<Special> {
+    let resource = &ctx.resource;
+    Some(match ctx.info.subresource.as_str() {
+        "" if resource.is("", "bindings") => Special::Binding,
+        "" if resource.is("", "componentstatuses") => Special::ComponentStatus,
+        "" if resource.key_prefix.is_empty() => Special::Review,
+        "" => return None,
+        "status" => Special::Status,
+        "scale" => Special::Scale,
+        "binding" => Special::Binding,
+        "finalize" => Special::Finalize,
+        _ => Special::Other,
+    })
+}
+
+/// Answers a special request.
+pub async fn answer(ctx: &Arc<Ctx>, special: Special, body: Incoming) -> Result<Response, ApiError> {
+    match special {
+        Special::Status => status::answer(ctx, body).await,
+        Special::Scale => scale::answer(ctx, body).await,
+        Special::Binding => binding::answer(ctx, body).await,
+        Special::Finalize => finalize::answer(ctx, body).await,
+        Special::ComponentStatus => crate::component_status::answer(ctx).await,
+        Special::Review | Special::Other => Err(method_not_allowed()),
+    }
+}

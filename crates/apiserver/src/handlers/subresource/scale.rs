@@ -1,0 +1,198 @@
+//! `/scale`: how many replicas, in each version's own shape of `Scale`.
+
+use api::Value;
+use api::field::{Error, Path};
+use api::status::{ApiError, GroupName};
+use serde_json::json;
+
+use crate::handlers::options::WriteOptions;
+use crate::handlers::patch::{self, kinds};
+use crate::handlers::update::{CONFLICT_TRIES, MODIFIED, check_name, store_changed};
+use crate::handlers::write::{self, Decode};
+use crate::handlers::{Ctx, method_not_allowed, read_body};
+use crate::http::{Incoming, Response};
+use crate::registry::obj;
+use crate::registry::resource::{Subresource, group_version};
+use crate::registry::storage::Stored;
+
+/// Where an object keeps what its scale shows.
+struct Paths {
+    replicas: String,
+    status: String,
+    selector: Option<String>,
+}
+
+fn paths(_ctx: &Ctx) -> Paths {
+    Paths {
+        replicas: "spec.replicas".into(),
+        status: "status.replicas".into(),
+        selector: Some("spec.selector".into()),
+    }
+}
+
+/// Answers GET, PUT and PATCH.
+pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
+    let Some(sub) = ctx.resource.subresource("scale").cloned() else { return Err(method_not_allowed()) };
+    let accept = ctx.accept()?;
+    let storage = ctx.server.storage();
+    let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
+    match ctx.info.verb {
+        "get" => {
+            let found = storage.need(&ctx.resource, namespace, name).await?;
+            ctx.asked(200, &accept, scale_of(ctx, &sub, &found.object))
+        }
+        "update" => {
+            let media = crate::negotiate::content_type(&ctx.parts.headers)?;
+            let bytes = read_body(body).await?;
+            let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
+            let scale = write::decode(ctx, &Decode::of_subresource(&sub), &bytes, media, &options)?;
+            check_name(ctx, &scale)?;
+            let changed = change(ctx, &sub, &options, |_| Ok(scale.clone())).await?;
+            ctx.asked(200, &accept, changed)
+        }
+        "patch" => {
+            let (patch_type, bytes, options) = patch::read(ctx, body, true).await?;
+            let parsed = kinds::parse(patch_type, &bytes)?;
+            let changed = change(ctx, &sub, &options, |old| {
+                kinds::apply(ctx, patch_type, &parsed, scale_of(ctx, &sub, old))
+            })
+            .await?;
+            ctx.asked(200, &accept, changed)
+        }
+        _ => Err(method_not_allowed()),
+    }
+}
+
+async fn change(
+    ctx: &Ctx,
+    sub: &Subresource,
+    options: &WriteOptions,
+    wanted: impl Fn(&Value) -> Result<Value, ApiError>,
+) -> Result<Value, ApiError> {
+    let storage = ctx.server.storage();
+    let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    for _ in 0..CONFLICT_TRIES {
+        let Some(old) = current else {
+            return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
+        };
+        let scale = wanted(&old.object)?;
+        check_name(ctx, &scale)?;
+        validate(ctx, sub, &scale)?;
+        check_same(ctx, &scale, &old)?;
+        let mut object = old.object.clone();
+        let replicas = obj::number_at(&scale, "spec.replicas").unwrap_or(0);
+        set(&mut object, &paths(ctx).replicas, replicas);
+        match store_changed(ctx, &old, object, "", options).await? {
+            Ok(object) => return Ok(scale_of(ctx, sub, &object)),
+            Err(now) => current = now,
+        }
+    }
+    Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
+}
+
+fn set(object: &mut Value, path: &str, number: i64) {
+    let mut at = object;
+    for step in path.split('.') {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[step];
+    }
+    *at = number.into();
+}
+
+fn check_same(ctx: &Ctx, scale: &Value, old: &Stored) -> Result<(), ApiError> {
+    let version = obj::resource_version(scale);
+    let conflict = |why: &str| ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, why);
+    if !version.is_empty() && version != "0" && version != obj::resource_version(&old.object) {
+        return Err(conflict(MODIFIED));
+    }
+    let uid = obj::uid(scale);
+    if !uid.is_empty() && uid != obj::uid(&old.object) {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            obj::uid(&old.object)
+        );
+        return Err(conflict(&why));
+    }
+    Ok(())
+}
+
+fn validate(ctx: &Ctx, sub: &Subresource, scale: &Value) -> Result<(), ApiError> {
+    let replicas = obj::number_at(scale, "spec.replicas").unwrap_or(0);
+    if replicas >= 0 {
+        return Ok(());
+    }
+    let why = "must be greater than or equal to 0";
+    let error = Error::invalid(&Path::new("spec.replicas"), &Value::from(replicas), why);
+    let kind = GroupName { group: &sub.group, name: "Scale" };
+    Err(ApiError::invalid(kind, &ctx.info.name, &vec![error]))
+}
+
+/// The scale of an object of the hub version.
+fn scale_of(ctx: &Ctx, sub: &Subresource, object: &Value) -> Value {
+    let paths = paths(ctx);
+    let of_meta = |field: &str| obj::metadata(object).and_then(|m| m.get(field)).cloned();
+    let mut metadata = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = of_meta(field) {
+            metadata[field] = value;
+        }
+    }
+    let mut spec = json!({});
+    let replicas = obj::number_at(object, &paths.replicas).unwrap_or(0);
+    if replicas != 0 {
+        spec["replicas"] = replicas.into();
+    }
+    let mut status = json!({"replicas": obj::number_at(object, &paths.status).unwrap_or(0)});
+    let selector = paths.selector.as_deref().and_then(|p| obj::at(object, p));
+    if let Some(selector) = selector {
+        let text = selector_text(selector);
+        if sub.group == "autoscaling" {
+            if !text.is_empty() {
+                status["selector"] = text.into();
+            }
+        } else {
+            // The old versions show equality labels as a map, and the whole selector as text.
+            let labels = selector.get("matchLabels").or_else(|| selector.is_object().then_some(selector));
+            let only_labels =
+                selector.get("matchExpressions").and_then(Value::as_array).is_none_or(Vec::is_empty);
+            if let Some(labels) = labels.filter(|l| only_labels && l.get("matchExpressions").is_none()) {
+                status["selector"] = labels.clone();
+            }
+            if !text.is_empty() {
+                status["targetSelector"] = text.into();
+            }
+        }
+    }
+    json!({
+        "kind": "Scale", "apiVersion": group_version(&sub.group, &sub.version), "metadata": metadata, "spec": spec,
+        "status": status,
+    })
+}
+
+/// A selector as text (`metav1.FormatLabelSelector`'s form, sorted by key).
+fn selector_text(selector: &Value) -> String {
+    let mut parts: Vec<(String, String)> = Vec::new();
+    let modern = selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some();
+    let labels = if modern { selector.get("matchLabels") } else { Some(selector) };
+    for (key, value) in labels.and_then(Value::as_object).into_iter().flatten() {
+        parts.push((key.clone(), format!("{key}={}", value.as_str().unwrap_or_default())));
+    }
+    let expressions = selector.get("matchExpressions").and_then(Value::as_array);
+    for e in expressions.into_iter().flatten() {
+        let key = e.get("key").and_then(Value::as_str).unwrap_or_default();
+        let mut values = obj::strings(e.get("values"));
+        values.sort();
+        let list = values.join(",");
+        let text = match e.get("operator").and_then(Value::as_str).unwrap_or_default() {
+            "In" => format!("{key} in ({list})"),
+            "NotIn" => format!("{key} notin ({list})"),
+            "Exists" => key.to_owned(),
+            _ => format!("!{key}"),
+        };
+        parts.push((key.to_owned(), text));
+    }
+    parts.sort();
+    parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,54 @@
+//! `/status`: the object's status, and nothing else of it, is written.
+
+use api::status::ApiError;
+
+use crate::handlers::options::WriteOptions;
+use crate::handlers::update::{CONFLICT_TRIES, MODIFIED, check_name, check_version, store_changed};
+use crate::handlers::write::{self, Decode};
+use crate::handlers::{Ctx, create, get, method_not_allowed, patch, read_body};
+use crate::http::{Incoming, Response};
+use crate::registry::codec;
+
+/// Answers GET, PUT and PATCH.
+pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
+    match ctx.info.verb {
+        "get" => get::get(ctx).await,
+        "update" => update(ctx, body, "status").await,
+        "patch" => {
+            let (patch_type, bytes, options) = patch::read(ctx, body, ctx.resource.custom).await?;
+            let accept = ctx.accept()?;
+            if patch_type == patch::kinds::PatchType::Apply {
+                return write::apply(ctx, &accept, "status", &bytes, &options).await;
+            }
+            let object = patch::patched(ctx, patch_type, &bytes, "status", &options).await?;
+            ctx.object(200, &accept, object)
+        }
+        _ => Err(method_not_allowed()),
+    }
+}
+
+/// PUT of a subresource that has the object's own kind.
+pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Response, ApiError> {
+    let accept = ctx.accept()?;
+    let media = crate::negotiate::content_type(&ctx.parts.headers)?;
+    let bytes = read_body(body).await?;
+    let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
+    let object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
+    check_name(ctx, &object)?;
+    let mut object = codec::to_hub(&ctx.resource, object)?;
+    create::check_namespace(ctx, &mut object)?;
+    let storage = ctx.server.storage();
+    let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    for _ in 0..CONFLICT_TRIES {
+        let Some(old) = current else {
+            return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
+        };
+        crate::handlers::update::check_uid(ctx, &object, &old)?;
+        check_version(ctx, &object, &old)?;
+        match store_changed(ctx, &old, object.clone(), subresource, &options).await? {
+            Ok(object) => return ctx.object(200, &accept, object),
+            Err(now) => current = now,
+        }
+    }
+    Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
+}

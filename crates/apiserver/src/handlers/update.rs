@@ -1,0 +1,274 @@
+//! PUT: an object as it shall be.
+
+use api::Value;
+use api::field::{Error, Path};
+use api::status::{ApiError, GroupName};
+
+use super::create::{check_namespace, store_new};
+use super::options::WriteOptions;
+use super::write::{self, Decode};
+use super::{Ctx, read_body};
+use crate::admission::{Attributes, Operation};
+use crate::http::{Incoming, Response};
+use crate::registry::storage::Stored;
+use crate::registry::{codec, obj, strategy};
+
+/// How often a write is repeated when others write the same object.
+pub const CONFLICT_TRIES: usize = 20;
+
+/// Upstream's text for a write based on an old version.
+pub const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+/// What an update made.
+pub struct Updated {
+    /// The object as it is stored.
+    pub object: Value,
+    /// Whether it is new.
+    pub created: bool,
+}
+
+/// Replaces an object.
+pub async fn update(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
+    let accept = ctx.accept()?;
+    let media = crate::negotiate::content_type(&ctx.parts.headers)?;
+    let bytes = read_body(body).await?;
+    let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
+    let object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
+    check_name(ctx, &object)?;
+    let mut object = codec::to_hub(&ctx.resource, object)?;
+    check_namespace(ctx, &mut object)?;
+    write::dedup_owners(ctx, &mut object);
+    let updated = replace(ctx, object, &options).await?;
+    ctx.object(if updated.created { 201 } else { 200 }, &accept, updated.object)
+}
+
+/// `checkName`: the body must mean the object of the path.
+pub fn check_name(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
+    let (name, wanted) = (obj::name(object), ctx.info.name.as_str());
+    if name.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    if name != wanted {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({wanted})"
+        )));
+    }
+    let (namespace, wanted) = (obj::namespace(object), ctx.info.namespace.as_str());
+    if !wanted.is_empty() && !namespace.is_empty() && namespace != wanted {
+        return Err(ApiError::bad_request(format!(
+            "the namespace of the object ({namespace}) does not match the namespace on the request ({wanted})"
+        )));
+    }
+    Ok(())
+}
+
+/// Brings a whole object (of the hub version) in place of the one that is there.
+async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Updated, ApiError> {
+    let storage = ctx.server.storage();
+    let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    for _ in 0..CONFLICT_TRIES {
+        let Some(old) = current else {
+            return create_instead(ctx, object, options).await;
+        };
+        precondition(ctx, &object, &old)?;
+        match store_changed(ctx, &old, object.clone(), "", options).await? {
+            Ok(object) => return Ok(Updated { object, created: false }),
+            Err(now) => current = now,
+        }
+    }
+    Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
+}
+
+async fn create_instead(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Result<Updated, ApiError> {
+    let uid = obj::uid(&object);
+    if !uid.is_empty() {
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: ",
+            ctx.server.storage().key(&ctx.resource, &ctx.info.namespace, &ctx.info.name)
+        );
+        return Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, &why));
+    }
+    if !strategy::create_on_update(&ctx.resource) {
+        return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
+    }
+    let meta = obj::metadata_mut(&mut object);
+    meta.remove("resourceVersion");
+    let object = store_new(ctx, object, options).await?;
+    Ok(Updated { object, created: true })
+}
+
+/// The uid and the resource version that the new object names must be those of the old one.
+fn precondition(ctx: &Ctx, object: &Value, old: &Stored) -> Result<(), ApiError> {
+    check_uid(ctx, object, old)?;
+    check_version(ctx, object, old)
+}
+
+/// The uid that an object names must be that of the stored one.
+pub fn check_uid(ctx: &Ctx, object: &Value, old: &Stored) -> Result<(), ApiError> {
+    let resource = &ctx.resource;
+    let name = &ctx.info.name;
+    let (uid, was) = (obj::uid(object), obj::uid(&old.object));
+    if !uid.is_empty() && uid != was {
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {was}",
+            ctx.server.storage().key(resource, &ctx.info.namespace, name)
+        );
+        return Err(ApiError::conflict(resource.group_resource(), name, &why));
+    }
+    Ok(())
+}
+
+/// The optimistic lock.
+pub fn check_version(ctx: &Ctx, object: &Value, old: &Stored) -> Result<(), ApiError> {
+    let resource = &ctx.resource;
+    let version = obj::resource_version(object);
+    let number = match version {
+        "" => 0,
+        text => crate::request::query::parse_uint(text).map_err(|e| {
+            let quoted = crate::request::query::go_quote(text);
+            ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: {e}"))
+        })?,
+    };
+    if number == 0 {
+        if strategy::unconditional_update(resource) {
+            return Ok(());
+        }
+        let error = Error::invalid(
+            &Path::new("metadata.resourceVersion"),
+            &Value::from(0),
+            "must be specified for an update",
+        );
+        let kind = GroupName { group: &resource.group, name: &resource.plural };
+        return Err(ApiError::invalid(kind, &ctx.info.name, &vec![error]));
+    }
+    if i64::try_from(number).ok() != Some(old.revision) {
+        return Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED));
+    }
+    Ok(())
+}
+
+/// `BeforeUpdate`: what no update may change.
+pub fn keep_system_fields(object: &mut Value, old: &Value) {
+    let old_meta = obj::metadata(old);
+    let field = |name: &str| old_meta.and_then(|m| m.get(name)).cloned();
+    let meta = obj::metadata_mut(object);
+    if meta.get("uid").and_then(Value::as_str).unwrap_or_default().is_empty()
+        && let Some(uid) = field("uid")
+    {
+        meta.insert("uid".into(), uid);
+    }
+    if let Some(time) = field("creationTimestamp").filter(|t| !t.is_null()) {
+        meta.insert("creationTimestamp".into(), time);
+    }
+    if let Some(time) = field("deletionTimestamp").filter(|t| !t.is_null()) {
+        meta.insert("deletionTimestamp".into(), time);
+    }
+    if !meta.contains_key("deletionGracePeriodSeconds")
+        && let Some(period) = field("deletionGracePeriodSeconds")
+    {
+        meta.insert("deletionGracePeriodSeconds".into(), period);
+    }
+    match field("generation") {
+        Some(generation) => meta.insert("generation".into(), generation),
+        None => meta.remove("generation"),
+    };
+    meta.remove("selfLink");
+}
+
+/// Admits, prepares, validates and stores a changed object. The inner error says what is there now, when somebody
+/// else wrote meanwhile.
+pub async fn store_changed(
+    ctx: &Ctx,
+    old: &Stored,
+    mut object: Value,
+    subresource: &str,
+    options: &WriteOptions,
+) -> Result<Result<Value, Option<Stored>>, ApiError> {
+    let (server, resource) = (&ctx.server, &ctx.resource);
+    let attributes = Attributes {
+        operation: Operation::Update,
+        resource,
+        subresource,
+        namespace: &ctx.info.namespace,
+        name: &ctx.info.name,
+        old: Some(&old.object),
+        user: &ctx.user,
+        dry_run: options.dry_run,
+    };
+    write::track_update(ctx, &mut object, &old.object, subresource, options)?;
+    server.admission().admit(server, &attributes, &mut object).await?;
+    keep_system_fields(&mut object, &old.object);
+    match subresource {
+        "" => strategy::prepare_update(resource, &mut object, &old.object),
+        "status" => strategy::prepare_status_update(resource, &mut object, &old.object),
+        _ => {}
+    }
+    let held = write::before_update(ctx, &mut object, &old.object, options).await?;
+    let result = async {
+        write::validate_update(ctx, subresource, &object, &old.object)?;
+        server.admission().validate(server, &attributes, Some(&object)).await?;
+        let stored = put(ctx, old, &mut object, options).await;
+        if options.dry_run || !matches!(stored, Ok(Ok(()))) {
+            server.admission().rollback(server, &attributes, Some(&object)).await;
+        }
+        stored
+    }
+    .await;
+    match result {
+        Ok(Ok(())) => {
+            held.commit(ctx, options.dry_run).await;
+            Ok(Ok(object))
+        }
+        Ok(Err(now)) => {
+            held.release(ctx).await;
+            Ok(Err(now))
+        }
+        Err(error) => {
+            held.release(ctx).await;
+            Err(error)
+        }
+    }
+}
+
+/// An object whose deletion only waited for its finalizers goes when the last one is taken away.
+fn ends(object: &Value, old: &Value) -> bool {
+    let waits = obj::finalizers(object).is_empty() && !obj::finalizers(old).is_empty();
+    let grace = obj::meta_number(object, "deletionGracePeriodSeconds").unwrap_or(0);
+    waits && obj::deleting(object) && grace == 0
+}
+
+async fn put(
+    ctx: &Ctx,
+    old: &Stored,
+    object: &mut Value,
+    options: &WriteOptions,
+) -> Result<Result<(), Option<Stored>>, ApiError> {
+    let (storage, resource) = (ctx.server.storage(), &ctx.resource);
+    let key = storage.key(resource, &ctx.info.namespace, &ctx.info.name);
+    let version = obj::resource_version(&old.object).to_owned();
+    obj::metadata_mut(object).insert("resourceVersion".into(), version.into());
+    if options.dry_run {
+        return Ok(Ok(()));
+    }
+    if ends(object, &old.object) && namespace_is_empty(ctx, object) {
+        return match storage.delete(&key, old.revision).await? {
+            Ok(_) => {
+                ctx.server.deleted(resource, object).await;
+                Ok(Ok(()))
+            }
+            Err(now) => Ok(Err(now)),
+        };
+    }
+    if crate::registry::storage::encode(object) == crate::registry::storage::encode(&old.object) {
+        return Ok(Ok(()));
+    }
+    storage.update(resource, &key, old.revision, object).await
+}
+
+/// Namespaces also wait for `spec.finalizers`.
+pub fn namespace_is_empty(ctx: &Ctx, object: &Value) -> bool {
+    !ctx.resource.is("", "namespaces") || obj::strings(obj::at(object, "spec.finalizers")).is_empty()
+}

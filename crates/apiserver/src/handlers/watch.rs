@@ -1,0 +1,240 @@
+//! Watches: frames from the cache, made once and shared by all watchers of the same form.
+
+use std::time::Duration;
+
+use api::Value;
+use api::status::ApiError;
+use bytes::Bytes;
+use cache::{EventType, Item, Start, WatchItem, Watcher};
+use futures::Stream;
+use http::{HeaderValue, header};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Ctx;
+use super::list::{FRESH_TIMEOUT, cache_error, item_value};
+use super::options::ListOptions;
+use crate::http::{Body, Response, status};
+use crate::negotiate::{Convert, table};
+use crate::registry::resource::Resource;
+use crate::request::query::{go_quote, parse_uint};
+use crate::request::selector;
+
+mod websocket;
+
+/// How a watch writes its objects.
+#[derive(Clone)]
+pub struct Form {
+    resource: std::sync::Arc<Resource>,
+    convert: Option<Convert>,
+    include: table::Include,
+    printer: &'static printers::Printer,
+}
+
+impl Form {
+    /// The number by which the cache shares frames.
+    fn number(&self) -> u32 {
+        let version = u32::try_from(self.resource.api.index).unwrap_or(0);
+        let shape = match &self.convert {
+            None => 0,
+            Some(c) => {
+                let beta = u32::from(c.version == "v1beta1");
+                let include = if c.kind == "Table" { 2 + self.include as u32 } else { 1 };
+                1 + beta * 8 + include
+            }
+        };
+        version * 32 + shape
+    }
+
+    fn write(&self, item: &Item, out: &mut Vec<u8>) -> Result<(), ApiError> {
+        if let Some(convert) = &self.convert {
+            let value = table::event(&self.resource, self.printer, convert, self.include, item)?;
+            return serde_json::to_writer(out, &value).map_err(ApiError::internal);
+        }
+        if self.resource.is_hub() && !self.resource.custom {
+            let head = format!(
+                "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",",
+                self.resource.kind,
+                self.resource.group_version()
+            );
+            out.extend_from_slice(head.as_bytes());
+            out.extend_from_slice(&item.bytes()[1..]);
+            return Ok(());
+        }
+        if self.resource.is_hub() {
+            out.extend_from_slice(item.bytes());
+            return Ok(());
+        }
+        serde_json::to_writer(out, &item_value(&self.resource, item)?).map_err(ApiError::internal)
+    }
+
+    fn bookmark(&self, revision: i64, initial_events_end: bool) -> Bytes {
+        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        if initial_events_end {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let object = match &self.convert {
+            Some(c) if c.kind == "Table" => json!({
+                "kind": "Table", "apiVersion": format!("meta.k8s.io/{}", c.version), "metadata": metadata,
+                "columnDefinitions": null, "rows": [],
+            }),
+            Some(c) => json!({
+                "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{}", c.version), "metadata": metadata,
+            }),
+            None => json!({
+                "kind": self.resource.kind, "apiVersion": self.resource.group_version(), "metadata": metadata,
+            }),
+        };
+        frame(&json!({"type": "BOOKMARK", "object": object}))
+    }
+
+    /// The frame of one item.
+    fn frame(&self, item: &WatchItem) -> Bytes {
+        let made = match item {
+            WatchItem::Bookmark { revision, initial_events_end } => {
+                return self.bookmark(*revision, *initial_events_end);
+            }
+            WatchItem::Event(event_type, event) => self.event(*event_type, event),
+        };
+        made.unwrap_or_else(|error| error_frame(&error))
+    }
+
+    fn event(&self, event_type: EventType, event: &cache::Event) -> Result<Bytes, ApiError> {
+        event.frame(event_type, self.number(), |item, out| self.write(item, out))
+    }
+}
+
+fn frame(value: &Value) -> Bytes {
+    let mut bytes = serde_json::to_vec(value).unwrap_or_default();
+    bytes.push(b'\n');
+    Bytes::from(bytes)
+}
+
+/// A refusal inside a watch.
+fn error_frame(error: &ApiError) -> Bytes {
+    let mut bytes = br#"{"type":"ERROR","object":"#.to_vec();
+    let status = status::failure(error);
+    bytes.extend_from_slice(status.trim_ascii_end());
+    bytes.extend_from_slice(b"}\n");
+    Bytes::from(bytes)
+}
+
+/// Answers with a watch.
+pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
+    let mut options = ListOptions::parse(&ctx.query, true)?;
+    if ctx.info.watch_path && !ctx.info.name.is_empty() {
+        let own = format!("metadata.name={}", ctx.info.name);
+        if options.field_selector.is_empty() {
+            options.field_selector = own;
+        } else {
+            options.field_selector = format!("{},{own}", options.field_selector);
+        }
+    }
+    let accept = ctx.accept()?;
+    let form = Form {
+        resource: ctx.resource.clone(),
+        convert: accept.convert.clone(),
+        include: table::Include::parse(&ctx.query)?,
+        printer: ctx.printer(),
+    };
+    let seconds = match options.timeout_seconds {
+        Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
+        _ => {
+            let min = ctx.server.options().min_request_timeout;
+            component_base::rand::jitter(Duration::from_secs(min), 1.0)
+        }
+    };
+    let deadline = Instant::now() + seconds;
+    let watcher = match open(ctx, &options).await {
+        Ok(watcher) => Some(watcher),
+        // Upstream tells this inside the watch.
+        Err(error) if error.code == 410 => {
+            return respond(ctx, futures::stream::iter([error_frame(&error)]));
+        }
+        Err(error) => return Err(error),
+    };
+    if websocket::wanted(ctx) {
+        return websocket::upgrade(ctx, watcher, form, deadline);
+    }
+    let stop = ctx.server.stopping();
+    respond(ctx, frames(watcher, form, deadline, stop))
+}
+
+async fn open(ctx: &Ctx, options: &ListOptions) -> Result<Watcher, ApiError> {
+    let predicate = selector::predicate(
+        &ctx.resource,
+        &ctx.info.namespace,
+        &options.label_selector,
+        &options.field_selector,
+    )?;
+    let kind = ctx.server.cached(&ctx.resource)?;
+    kind.loaded(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+    let version = options.resource_version.as_str();
+    let number = match version {
+        "" => 0,
+        text => parse_uint(text).map_err(|e| {
+            let quoted = go_quote(text);
+            ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: {e}"))
+        })?,
+    };
+    let after = i64::try_from(number).unwrap_or(i64::MAX);
+    let initial = options.send_initial_events;
+    let fresh = || async {
+        let cache = ctx.server.cache();
+        if version.is_empty() {
+            cache.consistent(FRESH_TIMEOUT).await.map(|_| ())
+        } else {
+            cache.wait_until_fresh(after, FRESH_TIMEOUT).await
+        }
+        .map_err(|e| cache_error(&e))
+    };
+    let start = match initial {
+        Some(true) => {
+            fresh().await?;
+            Start::InitialObjects { end_bookmark: options.bookmarks }
+        }
+        Some(false) if after == 0 => {
+            fresh().await?;
+            Start::After(ctx.server.cache().revision())
+        }
+        _ if after == 0 => {
+            if version.is_empty() {
+                fresh().await?;
+            }
+            Start::InitialObjects { end_bookmark: false }
+        }
+        _ => Start::After(after),
+    };
+    kind.watch(predicate, start, options.bookmarks).map_err(|e| cache_error(&e))
+}
+
+/// The frames of a watch until its deadline or the server's stop.
+fn frames(
+    watcher: Option<Watcher>,
+    form: Form,
+    deadline: Instant,
+    stop: tokio_util::sync::CancellationToken,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    futures::stream::unfold((watcher, form, stop), move |(watcher, form, stop)| async move {
+        let mut watcher = watcher?;
+        let item = tokio::select! {
+            biased;
+            item = watcher.next() => item?,
+            () = tokio::time::sleep_until(deadline) => return None,
+            () = stop.cancelled() => return None,
+        };
+        let frame = form.frame(&item);
+        Some((frame, (Some(watcher), form, stop)))
+    })
+}
+
+fn respond(ctx: &Ctx, frames: impl Stream<Item = Bytes> + Send + 'static) -> Result<Response, ApiError> {
+    let asked = ctx.parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let stream_type = asked.contains("stream=watch");
+    let content_type = if stream_type { "application/json;stream=watch" } else { "application/json" };
+    let mut response = Response::new(Body::stream(frames));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    Ok(response)
+}

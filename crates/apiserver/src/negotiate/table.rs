@@ -1,0 +1,191 @@
+//! Tables and partial metadata in place of objects. The rows come from `printers`.
+
+use api::Value;
+use api::status::ApiError;
+use cache::Item;
+use printers::{Printer, TableOptions};
+use serde_json::json;
+
+use super::Convert;
+use crate::handlers::Ctx;
+use crate::handlers::list::item_value;
+use crate::registry::resource::Resource;
+use crate::registry::{codec, obj};
+use crate::request::Query;
+
+/// What a row carries of its object (`includeObject`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Include {
+    /// Nothing.
+    None,
+    /// Its metadata.
+    Metadata,
+    /// All of it.
+    Object,
+}
+
+impl Include {
+    /// From the query.
+    pub fn parse(query: &Query) -> Result<Include, ApiError> {
+        match query.text("includeObject") {
+            "" | "Metadata" => Ok(Include::Metadata),
+            "None" => Ok(Include::None),
+            "Object" => Ok(Include::Object),
+            other => Err(ApiError::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        }
+    }
+}
+
+/// One object of the asked version in the wanted shape; `hub` is the same in the stored version.
+pub fn object(ctx: &Ctx, convert: &Convert, object: Value) -> Result<Value, ApiError> {
+    match convert.kind.as_str() {
+        "Table" => {
+            let include = Include::parse(&ctx.query)?;
+            let metadata = list_metadata(&object);
+            let hub = codec::to_hub(&ctx.resource, object.clone()).unwrap_or_else(|_| object.clone());
+            Ok(table(ctx.printer(), convert, include, metadata, vec![(hub, object)]))
+        }
+        "PartialObjectMetadata" => Ok(printers::partial_object_metadata(&object, version(convert))),
+        _ => Err(ApiError::new(
+            406,
+            "NotAcceptable",
+            format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{})",
+                internal_package(&ctx.resource),
+                ctx.resource.kind
+            ),
+        )),
+    }
+}
+
+fn version(convert: &Convert) -> &'static str {
+    if convert.version == "v1beta1" { "v1beta1" } else { "v1" }
+}
+
+/// The Go package of the internal type, as messages print it.
+fn internal_package(resource: &Resource) -> String {
+    let group = resource.hub_group.split('.').next().unwrap_or_default();
+    if group.is_empty() { "core".into() } else { group.to_owned() }
+}
+
+fn list_metadata(object: &Value) -> Value {
+    match obj::resource_version(object) {
+        "" => json!({}),
+        version => json!({"resourceVersion": version}),
+    }
+}
+
+/// A list in the wanted shape.
+pub fn list(
+    ctx: &Ctx,
+    convert: &Convert,
+    metadata: Value,
+    items: &[std::sync::Arc<Item>],
+) -> Result<Value, ApiError> {
+    if convert.kind != "Table" {
+        let objects = items.iter().map(|i| item_value(&ctx.resource, i)).collect::<Result<Vec<_>, _>>()?;
+        return values(ctx, convert, metadata, objects);
+    }
+    let include = Include::parse(&ctx.query)?;
+    let printer = ctx.printer();
+    let mut rows = Vec::with_capacity(items.len());
+    for item in items {
+        rows.push(row(&ctx.resource, printer, include, item)?);
+    }
+    Ok(table(printer, convert, include, metadata, rows))
+}
+
+/// An item as what its cells are made of and what its row shows.
+fn row(
+    resource: &Resource,
+    printer: &Printer,
+    include: Include,
+    item: &Item,
+) -> Result<(Value, Value), ApiError> {
+    if resource.custom {
+        let object = item_value(resource, item)?;
+        return Ok((object.clone(), object));
+    }
+    let lean = printer.parse(item.bytes()).map_err(ApiError::internal)?;
+    match include {
+        Include::Object => Ok((lean, item_value(resource, item)?)),
+        Include::Metadata => {
+            #[derive(serde::Deserialize)]
+            struct Meta {
+                metadata: Value,
+            }
+            let meta: Meta = serde_json::from_slice(item.bytes()).map_err(ApiError::internal)?;
+            Ok((lean, json!({"metadata": meta.metadata})))
+        }
+        Include::None => Ok((lean, Value::Null)),
+    }
+}
+
+/// The same for objects that are at hand, of the asked version.
+pub fn values(ctx: &Ctx, convert: &Convert, metadata: Value, objects: Vec<Value>) -> Result<Value, ApiError> {
+    match convert.kind.as_str() {
+        "Table" => {
+            let include = Include::parse(&ctx.query)?;
+            let rows = objects.into_iter().map(|o| (o.clone(), o)).collect();
+            Ok(table(ctx.printer(), convert, include, metadata, rows))
+        }
+        "PartialObjectMetadataList" => {
+            let gv = version(convert);
+            let items: Vec<Value> =
+                objects.iter().map(|o| printers::partial_object_metadata(o, gv)).collect();
+            Ok(json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{gv}"), "metadata": metadata,
+                "items": items,
+            }))
+        }
+        _ => Err(ApiError::new(
+            406,
+            "NotAcceptable",
+            format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
+                internal_package(&ctx.resource),
+                ctx.resource.list_kind
+            ),
+        )),
+    }
+}
+
+/// A watched object in the wanted shape.
+pub fn event(
+    resource: &Resource,
+    printer: &Printer,
+    convert: &Convert,
+    include: Include,
+    item: &Item,
+) -> Result<Value, ApiError> {
+    if convert.kind == "Table" {
+        let metadata = json!({"resourceVersion": item.revision().to_string()});
+        let row = row(resource, printer, include, item)?;
+        return Ok(table(printer, convert, include, metadata, vec![row]));
+    }
+    let object = item_value(resource, item)?;
+    Ok(printers::partial_object_metadata(&object, version(convert)))
+}
+
+fn table(
+    printer: &Printer,
+    convert: &Convert,
+    include: Include,
+    metadata: Value,
+    rows: Vec<(Value, Value)>,
+) -> Value {
+    let version = version(convert);
+    let rows = rows
+        .into_iter()
+        .map(|(hub, object)| {
+            let shown = match include {
+                Include::None => Value::Null,
+                Include::Metadata => printers::partial_object_metadata(&object, version),
+                Include::Object => object,
+            };
+            (hub, shown)
+        })
+        .collect();
+    let options = TableOptions { version, no_headers: false, metadata, now: jiff::Timestamp::now() };
+    printers::table(printer, rows, &options)
+}

@@ -1,0 +1,122 @@
+//! From bytes to a defaulted object of the hub version, and back to the version that was asked: calls into `api`.
+
+use std::borrow::Cow;
+
+use api::Value;
+use api::decode;
+pub use api::decode::FieldValidation;
+use api::schema::{self, StructId};
+use api::status::ApiError;
+
+use super::obj;
+use super::resource::{Resource, group_version};
+use crate::handlers::Ctx;
+use crate::handlers::options::WriteOptions;
+use crate::negotiate::Media;
+
+/// The kind that a body is expected to have.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind<'a> {
+    /// Its group.
+    pub group: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// Its name.
+    pub kind: &'a str,
+}
+
+impl Kind<'_> {
+    /// `apps/v1`.
+    pub fn group_version(&self) -> String {
+        group_version(self.group, self.version)
+    }
+}
+
+/// A decoded body.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The object, of the version in `kind`.
+    pub object: Value,
+    /// What was wrong but is let through.
+    pub warnings: Vec<String>,
+}
+
+/// Decodes a body as an object of a kind; fields that the schema does not know are dropped.
+pub fn decode(
+    bytes: &[u8],
+    media: Media,
+    kind: Kind<'_>,
+    ty: Option<StructId>,
+    validation: FieldValidation,
+) -> Result<Decoded, ApiError> {
+    let json = match media {
+        Media::Json => Cow::Borrowed(bytes),
+        Media::Yaml => Cow::Owned(crate::yaml::to_json(bytes)?),
+    };
+    let Some(ty) = ty else {
+        return untyped(&json, kind);
+    };
+    let target = decode::Target {
+        group: kind.group,
+        version: kind.version,
+        kind: kind.kind,
+        ty,
+        schemas: schema::builtin(),
+    };
+    let decoded = decode::decode(&target, &json, validation)?;
+    Ok(Decoded { object: decoded.object, warnings: decoded.warnings })
+}
+
+/// A body of a kind without a type.
+fn untyped(json: &[u8], kind: Kind<'_>) -> Result<Decoded, ApiError> {
+    let typed = decode::untyped(json).map_err(ApiError::bad_request)?;
+    let mut object = typed.value;
+    if let Value::Object(map) = &mut object {
+        map.entry("apiVersion").or_insert_with(|| kind.group_version().into());
+        map.entry("kind").or_insert_with(|| kind.kind.into());
+    }
+    obj::metadata_mut(&mut object);
+    Ok(Decoded { object, warnings: typed.strict })
+}
+
+/// Fills in the defaults of the version that the object has.
+pub fn default(resource: &Resource, object: &mut Value) {
+    api::defaults::apply(&resource.api, object);
+}
+
+/// From the version that was asked to the stored one.
+pub fn to_hub(resource: &Resource, mut object: Value) -> Result<Value, ApiError> {
+    object["apiVersion"] = resource.hub_group_version().into();
+    Ok(object)
+}
+
+/// From the stored version to the one that was asked.
+pub fn from_hub(resource: &Resource, mut object: Value) -> Result<Value, ApiError> {
+    object["apiVersion"] = resource.group_version().into();
+    object["kind"] = resource.kind.as_str().into();
+    Ok(object)
+}
+
+/// Decodes the options in a body (`DeleteOptions` and the like of `meta/v1`).
+pub fn decode_options(bytes: &[u8], media: Media, kind: Kind<'_>) -> Result<Value, ApiError> {
+    let name = format!("io.k8s.apimachinery.pkg.apis.meta.v1.{}", kind.kind);
+    let ty = schema::builtin().by_name(&name);
+    decode(bytes, media, kind, ty, FieldValidation::Ignore).map(|d| d.object)
+}
+
+/// Decodes a patched object again, so that it has only what the schema knows.
+pub fn recheck(
+    ctx: &Ctx,
+    resource: &Resource,
+    object: Value,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let Some(ty) = resource.api.ty else { return Ok(object) };
+    let bytes = serde_json::to_vec(&object).map_err(ApiError::internal)?;
+    let kind = Kind { group: &resource.group, version: &resource.version, kind: &resource.kind };
+    let decoded = decode(&bytes, Media::Json, kind, Some(ty), options.field_validation)?;
+    for warning in decoded.warnings {
+        ctx.warn(warning);
+    }
+    Ok(decoded.object)
+}

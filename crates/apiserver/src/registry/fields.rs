@@ -1,0 +1,24 @@
+//! The fields that field selectors may name, for the cache.
+
+use std::sync::Arc;
+
+use api::Value;
+use api::selector::{selectable_field, supported_fields};
+use cache::Fields;
+
+use super::resource::Resource;
+
+/// The field that lists and watches of a kind are indexed by.
+pub fn index(resource: &Resource) -> Option<String> {
+    resource.is("", "pods").then(|| "spec.nodeName".to_owned())
+}
+
+/// How the cache reads a kind's fields.
+pub fn of(resource: &Resource) -> Fields {
+    if resource.custom {
+        return Fields::default();
+    }
+    let names = supported_fields(&resource.hub_group, &resource.plural);
+    let read = move |object: &Value| names.iter().map(|n| selectable_field(object, n).into_owned()).collect();
+    Fields { names: names.iter().map(|n| (*n).to_owned()).collect(), read: Arc::new(read) }
+}

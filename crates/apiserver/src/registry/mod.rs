@@ -1,0 +1,11 @@
+//! Objects and how they are kept: the table of resources, the store, and what each kind does on a write.
+
+pub mod codec;
+pub mod fields;
+pub mod kinds;
+pub mod obj;
+pub mod resource;
+pub mod storage;
+pub mod strategy;
+pub mod system;
+pub mod validate;

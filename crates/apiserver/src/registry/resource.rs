@@ -1,0 +1,181 @@
+//! The resources that are served: one entry for each resource of each served version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::status::{ApiError, GroupName};
+use parking_lot::RwLock;
+
+/// A resource in one served version.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// The group that is asked; empty for the core group.
+    pub group: String,
+    /// The version that is asked.
+    pub version: String,
+    /// `pods`.
+    pub plural: String,
+    /// `pod`.
+    pub singular: String,
+    /// `Pod`.
+    pub kind: String,
+    /// `PodList`.
+    pub list_kind: String,
+    /// `po`.
+    pub short_names: Vec<String>,
+    /// `all`.
+    pub categories: Vec<String>,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+    /// What may be done.
+    pub verbs: Vec<String>,
+    /// The group of the version that objects are stored in.
+    pub hub_group: String,
+    /// The version that objects are stored in.
+    pub hub_version: String,
+    /// The key below the store's prefix, without slashes at its ends; empty for what is never stored.
+    pub key_prefix: String,
+    /// Subresources by name.
+    pub subresources: Vec<Subresource>,
+    /// Discovery's `storageVersionHash`.
+    pub storage_version_hash: String,
+    /// What clients of this version are told in a `Warning` header.
+    pub warning: Option<String>,
+    /// Whether a custom resource definition made it.
+    pub custom: bool,
+    /// The row of the kind table.
+    pub api: api::kinds::Resource,
+}
+
+/// A subresource.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// `status`.
+    pub name: String,
+    /// Whether its kind belongs to another group version, which discovery names then.
+    pub foreign: bool,
+    /// The group of its kind.
+    pub group: String,
+    /// The version of its kind.
+    pub version: String,
+    /// Its kind.
+    pub kind: String,
+    /// What may be done.
+    pub verbs: Vec<String>,
+    /// The type of its kind.
+    pub ty: Option<api::schema::StructId>,
+}
+
+/// `v1`, `apps/v1`.
+pub fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+impl Resource {
+    /// `apps/v1`: the version that is asked.
+    pub fn group_version(&self) -> String {
+        group_version(&self.group, &self.version)
+    }
+
+    /// The version that objects are stored in.
+    pub fn hub_group_version(&self) -> String {
+        group_version(&self.hub_group, &self.hub_version)
+    }
+
+    /// Whether the version asked is the one stored.
+    pub fn is_hub(&self) -> bool {
+        self.group == self.hub_group && self.version == self.hub_version
+    }
+
+    /// `deployments.apps`, for messages.
+    pub fn group_resource(&self) -> GroupName<'_> {
+        GroupName { group: &self.group, name: &self.plural }
+    }
+
+    /// `Deployment.apps`, for messages.
+    pub fn group_kind(&self) -> GroupName<'_> {
+        GroupName { group: &self.group, name: &self.kind }
+    }
+
+    /// Whether a verb is served.
+    pub fn allows(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|v| v == verb)
+    }
+
+    /// A subresource by name.
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+
+    /// Whether this is the resource of that group and name, whatever the version.
+    pub fn is(&self, group: &str, plural: &str) -> bool {
+        self.hub_group == group && self.plural == plural
+    }
+}
+
+type Table = BTreeMap<(String, String, String), Arc<Resource>>;
+
+/// All resources that are served now: those in the binary, and those of custom resource definitions.
+#[derive(Default)]
+pub struct Registry {
+    builtin: Table,
+    custom: RwLock<Arc<Table>>,
+    groups: Vec<(String, Vec<String>)>,
+}
+
+fn key(r: &Resource) -> (String, String, String) {
+    (r.group.clone(), r.version.clone(), r.plural.clone())
+}
+
+impl Registry {
+    /// A registry of these resources; `groups` in order of preference.
+    pub fn new(
+        resources: impl IntoIterator<Item = Resource>,
+        groups: Vec<(String, Vec<String>)>,
+    ) -> Registry {
+        let builtin = resources.into_iter().map(|r| (key(&r), Arc::new(r))).collect();
+        Registry { builtin, custom: RwLock::default(), groups }
+    }
+
+    /// The groups of the binary in order of preference, with their versions; the core group is the empty one.
+    pub fn groups(&self) -> &[(String, Vec<String>)] {
+        &self.groups
+    }
+
+    /// A resource by what a path says.
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        let key = (group.to_owned(), version.to_owned(), plural.to_owned());
+        self.builtin.get(&key).cloned().or_else(|| self.custom.read().get(&key).cloned())
+    }
+
+    /// The stored version of a resource in the binary.
+    pub fn builtin(&self, group: &str, plural: &str) -> Result<Arc<Resource>, ApiError> {
+        let of_hub = |r: &&Arc<Resource>| r.hub_group == group && r.plural == plural && r.is_hub();
+        let found = self.builtin.values().find(of_hub).cloned();
+        found.ok_or_else(|| ApiError::internal(format!("no resource {plural}.{group}")))
+    }
+
+    /// Whether a group version is served.
+    pub fn has_version(&self, group: &str, version: &str) -> bool {
+        let of = |r: &Arc<Resource>| r.group == group && r.version == version;
+        self.builtin.values().any(of) || self.custom.read().values().any(of)
+    }
+
+    /// Whether a group is served.
+    pub fn has_group(&self, group: &str) -> bool {
+        let of = |r: &Arc<Resource>| r.group == group;
+        self.builtin.values().any(of) || self.custom.read().values().any(of)
+    }
+
+    /// All resources, sorted by group, version and name.
+    pub fn all(&self) -> Vec<Arc<Resource>> {
+        let mut all: Vec<_> = self.builtin.values().cloned().collect();
+        all.extend(self.custom.read().values().cloned());
+        all
+    }
+
+    /// Puts the resources of custom resource definitions in place of those before.
+    pub fn set_custom(&self, resources: impl IntoIterator<Item = Resource>) {
+        *self.custom.write() = Arc::new(resources.into_iter().map(|r| (key(&r), Arc::new(r))).collect());
+    }
+}

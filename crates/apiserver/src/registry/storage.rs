@@ -1,0 +1,191 @@
+//! Objects in the store: keys, resource versions, and upstream's words for what the store says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Value;
+use api::status::ApiError;
+use bytes::Bytes;
+use store::lease::LeasePool;
+use store::{Change, Entry, Expect, Store, Written};
+
+use super::obj;
+use super::resource::Resource;
+
+/// An object as it is stored: of the hub version, with its resource version filled in.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The object.
+    pub object: Value,
+    /// The revision of its last change.
+    pub revision: i64,
+}
+
+/// The objects of all resources.
+pub struct Storage {
+    /// The store behind it.
+    pub store: Arc<dyn Store>,
+    prefix: String,
+    leases: LeasePool,
+    event_ttl: Duration,
+    /// What this server wrote last.
+    pub recent: crate::admission::plugins::Recent,
+}
+
+/// What the store says, as upstream's server passes it on.
+pub fn store_error(error: &store::Error) -> ApiError {
+    match error {
+        store::Error::Timeout(_) => ApiError::timeout("request did not complete within the allotted timeout"),
+        store::Error::TooLarge(text) => ApiError::new(413, "RequestEntityTooLarge", text.clone()),
+        other => ApiError::new(500, "", other.to_string()),
+    }
+}
+
+/// Bytes in the store as an object with its resource version.
+pub fn decode(bytes: &[u8], revision: i64) -> Result<Value, ApiError> {
+    let mut object: Value = serde_json::from_slice(bytes).map_err(ApiError::internal)?;
+    obj::metadata_mut(&mut object).insert("resourceVersion".into(), revision.to_string().into());
+    Ok(object)
+}
+
+/// The bytes to store: without a resource version (the store knows it).
+pub fn encode(object: &Value) -> Bytes {
+    let mut object = object.clone();
+    obj::metadata_mut(&mut object).remove("resourceVersion");
+    obj::metadata_mut(&mut object).remove("selfLink");
+    Bytes::from(serde_json::to_vec(&object).unwrap_or_default())
+}
+
+impl Storage {
+    /// Objects in `store`, all keys below `prefix`.
+    pub fn new(store: Arc<dyn Store>, prefix: &str, event_ttl: Duration) -> Storage {
+        let prefix = format!("/{}", prefix.trim_matches('/'));
+        Storage { store, prefix, leases: LeasePool::new(), event_ttl, recent: Default::default() }
+    }
+
+    /// `/registry`, or what `--etcd-prefix` says.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The prefix of a resource's keys, of one namespace unless that is empty.
+    pub fn keys(&self, resource: &Resource, namespace: &str) -> String {
+        if namespace.is_empty() || !resource.namespaced {
+            format!("{}/{}/", self.prefix, resource.key_prefix)
+        } else {
+            format!("{}/{}/{namespace}/", self.prefix, resource.key_prefix)
+        }
+    }
+
+    /// The key of an object.
+    pub fn key(&self, resource: &Resource, namespace: &str, name: &str) -> String {
+        format!("{}{name}", self.keys(resource, namespace))
+    }
+
+    /// One object, read from the store itself.
+    pub async fn get(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Stored>, ApiError> {
+        let key = self.key(resource, namespace, name);
+        let got = self.store.get(&key).await.map_err(|e| store_error(&e))?;
+        got.entry.map(|e| stored(&e)).transpose()
+    }
+
+    /// Like [`Storage::get`]; 404 when it is not there.
+    pub async fn need(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Stored, ApiError> {
+        let found = self.get(resource, namespace, name).await?;
+        found.ok_or_else(|| ApiError::not_found(resource.group_resource(), name))
+    }
+
+    /// All objects of a resource (of one namespace unless that is empty).
+    pub async fn all(&self, resource: &Resource, namespace: &str) -> Result<Vec<Stored>, ApiError> {
+        let prefix = self.keys(resource, namespace);
+        let request = store::RangeRequest { prefix: &prefix, ..Default::default() };
+        let range = self.store.range(request).await.map_err(|e| store_error(&e))?;
+        range.entries.iter().map(stored).collect()
+    }
+
+    fn note(&self, key: &str, revision: i64) {
+        self.recent.note(key.strip_prefix(&self.prefix).unwrap_or(key), revision);
+    }
+
+    async fn lease(&self, resource: &Resource) -> Result<i64, ApiError> {
+        if resource.key_prefix == "events" {
+            self.leases.lease(self.store.as_ref(), self.event_ttl).await.map_err(|e| store_error(&e))
+        } else {
+            Ok(0)
+        }
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        expect: Expect,
+        resource: &Resource,
+        object: &Value,
+    ) -> Result<Written, ApiError> {
+        let value = encode(object);
+        let lease = self.lease(resource).await?;
+        let written = self.store.write(key, expect, Change::Put { value: value.clone(), lease }).await;
+        if written == Err(store::Error::LeaseNotFound) {
+            self.leases.forget(lease).await;
+            let lease = self.lease(resource).await?;
+            let again = self.store.write(key, expect, Change::Put { value, lease }).await;
+            return again.map_err(|e| store_error(&e));
+        }
+        written.map_err(|e| store_error(&e))
+    }
+
+    /// Stores a new object and fills in its resource version. False when the key is taken.
+    pub async fn create(&self, resource: &Resource, key: &str, object: &mut Value) -> Result<bool, ApiError> {
+        match self.write(key, Expect::Absent, resource, object).await? {
+            Written::Done(revision) => {
+                self.note(key, revision);
+                set_version(object, revision);
+                Ok(true)
+            }
+            Written::Conflict(_) => Ok(false),
+        }
+    }
+
+    /// Replaces an object that was read at `revision`. `Err` in the inner result holds what is there instead.
+    pub async fn update(
+        &self,
+        resource: &Resource,
+        key: &str,
+        revision: i64,
+        object: &mut Value,
+    ) -> Result<Result<(), Option<Stored>>, ApiError> {
+        match self.write(key, Expect::At(revision), resource, object).await? {
+            Written::Done(revision) => {
+                self.note(key, revision);
+                set_version(object, revision);
+                Ok(Ok(()))
+            }
+            Written::Conflict(entry) => Ok(Err(entry.map(|e| stored(&e)).transpose()?)),
+        }
+    }
+
+    /// Removes an object that was read at `revision`; gives the revision of its removal.
+    pub async fn delete(&self, key: &str, revision: i64) -> Result<Result<i64, Option<Stored>>, ApiError> {
+        let written = self.store.write(key, Expect::At(revision), Change::Delete).await;
+        match written.map_err(|e| store_error(&e))? {
+            Written::Done(revision) => {
+                self.note(key, revision);
+                Ok(Ok(revision))
+            }
+            Written::Conflict(entry) => Ok(Err(entry.map(|e| stored(&e)).transpose()?)),
+        }
+    }
+}
+
+fn stored(entry: &Entry) -> Result<Stored, ApiError> {
+    Ok(Stored { object: decode(&entry.value, entry.mod_revision)?, revision: entry.mod_revision })
+}
+
+fn set_version(object: &mut Value, revision: i64) {
+    obj::metadata_mut(object).insert("resourceVersion".into(), revision.to_string().into());
+}

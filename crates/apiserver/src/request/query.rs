@@ -1,0 +1,103 @@
+//! Query parameters: lists of values by name, with Go's conversions and their error texts.
+
+use api::status::ApiError;
+
+use super::info::percent_decode;
+
+/// The parsed query.
+#[derive(Clone, Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Parses what follows the question mark.
+    pub fn parse(query: Option<&str>) -> Query {
+        let Some(query) = query else { return Query::default() };
+        let pairs = query.split('&').filter(|p| !p.is_empty() && !p.contains(';')).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decode(name, true), percent_decode(value, true))
+        });
+        Query(pairs.collect())
+    }
+
+    /// The first value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The first value, or nothing.
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
+    /// All values of a parameter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// A boolean, as `runtime.Convert_Slice_string_To_bool` reads it: present, and neither `false` nor `0`.
+    pub fn flag(&self, name: &str) -> bool {
+        self.flag_option(name).unwrap_or(false)
+    }
+
+    /// A boolean that may be absent.
+    pub fn flag_option(&self, name: &str) -> Option<bool> {
+        self.get(name).map(|value| {
+            let lower = value.to_ascii_lowercase();
+            lower != "false" && lower != "0"
+        })
+    }
+
+    /// A whole number.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        match self.get(name) {
+            None | Some("") => Ok(None),
+            Some(value) => parse_int(value).map(Some).map_err(ApiError::bad_request),
+        }
+    }
+
+    /// Every name that occurs.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(n, _)| n.as_str())
+    }
+}
+
+/// `strconv.ParseInt(value, 10, 64)` with its error texts.
+pub fn parse_int(value: &str) -> Result<i64, String> {
+    let digits = value.strip_prefix(['+', '-']).unwrap_or(value);
+    let quoted = go_quote(value);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("strconv.ParseInt: parsing {quoted}: invalid syntax"));
+    }
+    value.parse().map_err(|_| format!("strconv.ParseInt: parsing {quoted}: value out of range"))
+}
+
+/// `strconv.ParseUint(value, 10, 64)` with its error texts.
+pub fn parse_uint(value: &str) -> Result<u64, String> {
+    let quoted = go_quote(value);
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("strconv.ParseUint: parsing {quoted}: invalid syntax"));
+    }
+    value.parse().map_err(|_| format!("strconv.ParseUint: parsing {quoted}: value out of range"))
+}
+
+/// Go's `%q`.
+pub fn go_quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
+                use std::fmt::Write;
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,358 @@
+//! The server itself: what all requests share, and the path that each of them takes.
+
+mod inflight;
+mod nonresource;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use api::Value;
+use api::status::ApiError;
+use bytes::Bytes;
+use cache::Cache;
+use http::request::Parts;
+use http::{HeaderValue, header};
+use parking_lot::{Mutex, RwLock};
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Chain;
+use crate::allocator::Allocators;
+use crate::authn::{self, User, keys::Keys, tokens::Tokens};
+use crate::handlers::{self, Ctx};
+use crate::http::listen::Peer;
+use crate::http::{Body, BoxError, Incoming, Request, Response, status};
+use crate::metrics::Metrics;
+use crate::negotiate::{self, Media, Transforms, encode};
+use crate::options::{Options, parse_duration};
+use crate::registry::resource::{Registry, Resource};
+use crate::registry::storage::Storage;
+use crate::registry::{fields, kinds};
+use crate::request::{Info, Query};
+use crate::run::Error;
+use inflight::Inflight;
+
+struct Inner {
+    options: Options,
+    registry: Registry,
+    storage: Storage,
+    cache: Arc<Cache>,
+    cached: RwLock<HashMap<String, Arc<cache::Resource>>>,
+    admission: Chain,
+    allocators: Allocators,
+    tokens: Tokens,
+    keys: Keys,
+    metrics: Metrics,
+    inflight: Inflight,
+    openapi: crate::openapi::Documents,
+    stop: CancellationToken,
+}
+
+/// An API server in this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+fn read(flag: &str, path: &std::path::Path) -> Result<String, Error> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::Flag(flag.to_owned(), format!("{}: {e}", path.display())))
+}
+
+impl Server {
+    /// A server on a store. It answers as soon as its cache runs: see [`crate::start`].
+    pub fn new(options: Options, store: Arc<dyn Store>, stop: CancellationToken) -> Result<Server, Error> {
+        let flag = |name: &str, why: String| Error::Flag(name.to_owned(), why);
+        let ttl = parse_duration(&options.event_ttl)
+            .ok_or_else(|| flag("event-ttl", format!("invalid duration {:?}", options.event_ttl)))?;
+        parse_duration(&options.request_timeout).ok_or_else(|| {
+            flag("request-timeout", format!("invalid duration {:?}", options.request_timeout))
+        })?;
+        let storage = Storage::new(store.clone(), &options.etcd_prefix, ttl);
+        let cache = Cache::new(store, format!("{}/", storage.prefix()));
+        let registry = kinds::registry();
+        let admission = Chain::new(&options).map_err(|e| flag("enable-admission-plugins", e))?;
+        let allocators = Allocators::new(
+            storage.prefix(),
+            &options.service_cluster_ip_range,
+            &options.service_node_port_range,
+        )
+        .map_err(|e| flag("service ranges", e))?;
+        let tokens = match &options.token_auth_file {
+            Some(path) => {
+                Tokens::parse(&read("token-auth-file", path)?).map_err(|e| flag("token-auth-file", e))?
+            }
+            None => Tokens::default(),
+        };
+        let keys = keys(&options)?;
+        let inflight = Inflight::new(options.max_requests_inflight, options.max_mutating_requests_inflight);
+        let server = Server(Arc::new(Inner {
+            options,
+            registry,
+            storage,
+            cache,
+            cached: RwLock::default(),
+            admission,
+            allocators,
+            tokens,
+            keys,
+            metrics: Metrics::default(),
+            inflight,
+            openapi: crate::openapi::Documents::default(),
+            stop,
+        }));
+        for resource in server.registry().all() {
+            if resource.is_hub() && !resource.key_prefix.is_empty() {
+                server.cache_resource(&resource);
+            }
+        }
+        Ok(server)
+    }
+
+    /// Gives a resource its part of the cache.
+    pub fn cache_resource(&self, resource: &Resource) {
+        let config = cache::Config {
+            prefix: self.storage().keys(resource, ""),
+            namespaced: resource.namespaced,
+            form: if resource.custom { cache::ItemForm::Custom } else { cache::ItemForm::BuiltIn },
+            fields: fields::of(resource),
+            index: fields::index(resource),
+        };
+        let part = self.0.cache.register(config);
+        self.0.cached.write().insert(resource.key_prefix.clone(), part);
+    }
+
+    /// Takes a resource's part of the cache away.
+    pub fn uncache_resource(&self, resource: &Resource) {
+        self.0.cache.unregister(&self.storage().keys(resource, ""));
+        self.0.cached.write().remove(&resource.key_prefix);
+    }
+
+    /// The flags.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The resources.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The objects in the store.
+    pub fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    /// The watch cache.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.0.cache
+    }
+
+    /// A resource's part of the watch cache.
+    pub fn cached(&self, resource: &Resource) -> Result<Arc<cache::Resource>, ApiError> {
+        let found = self.0.cached.read().get(&resource.key_prefix).cloned();
+        found.ok_or_else(ApiError::no_such_resource)
+    }
+
+    /// The admission plug-ins.
+    pub fn admission(&self) -> &Chain {
+        &self.0.admission
+    }
+
+    /// Cluster addresses and node ports.
+    pub fn allocators(&self) -> &Allocators {
+        &self.0.allocators
+    }
+
+    /// The static tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// The keys of service account tokens.
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    /// The OpenAPI documents.
+    pub fn openapi(&self) -> &crate::openapi::Documents {
+        &self.0.openapi
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Where clients are told to find the secure port.
+    pub fn advertised(&self) -> String {
+        let at = crate::run::advertised(self.options());
+        format!("{}:{}", at.address, at.port)
+    }
+
+    /// Cancelled when the server stops.
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+
+    /// An object is gone from the store: what hung on it goes too.
+    pub async fn deleted(&self, resource: &Resource, object: &Value) {
+        if resource.is("", "services") {
+            self.allocators().release_service(self.storage(), object).await;
+        }
+    }
+
+    /// The connection under a request that asked for another protocol.
+    pub fn take_upgrade(&self, parts: &Parts) -> Option<hyper::upgrade::OnUpgrade> {
+        parts.extensions.get::<Upgrade>().and_then(|u| u.0.lock().take())
+    }
+
+    /// Answers one request.
+    pub fn handle(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send>> {
+        let server = self.clone();
+        Box::pin(async move { server.answer(request).await })
+    }
+
+    async fn answer(&self, mut request: Request) -> Response {
+        if request.headers().contains_key(header::UPGRADE) {
+            let upgrade = hyper::upgrade::on(&mut request);
+            request.extensions_mut().insert(Upgrade(Arc::new(Mutex::new(Some(upgrade)))));
+        }
+        let started = std::time::Instant::now();
+        let (parts, body) = request.into_parts();
+        let query = Query::parse(parts.uri.query());
+        let info = Info::parse(&parts.method, parts.uri.path(), query.flag("watch"));
+        let labels = crate::metrics::Labels::of(&info);
+        let accept = negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None);
+        let accept = accept.unwrap_or(negotiate::Accept { ..negotiate::Accept::JSON });
+        let (answer, warnings) = match self.enter(&parts, &info).await {
+            Err(error) => (Err(error), Vec::new()),
+            Ok((user, _slot)) => self.route(parts, info, query, user, body).await,
+        };
+        let mut response = answer.unwrap_or_else(|error| refusal(&error, &accept));
+        for warning in warnings {
+            add_warning(&mut response, &warning);
+        }
+        self.metrics().count(&labels, response.status().as_u16(), started.elapsed());
+        response
+    }
+
+    /// Who asks, and whether there is room for them.
+    async fn enter(&self, parts: &Parts, info: &Info) -> Result<(User, Option<inflight::Slot>), ApiError> {
+        let peer = parts.extensions.get::<Peer>();
+        let user = authn::authenticate(self, peer, &parts.headers).await?;
+        let user = authn::impersonate::user(&parts.headers)?.unwrap_or(user);
+        let long = info.verb == "watch"
+            || matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy");
+        let slot = if long || !info.is_resource {
+            None
+        } else {
+            let reads = matches!(info.verb, "get" | "list" | "head" | "options");
+            Some(self.0.inflight.enter(reads).ok_or_else(|| {
+                ApiError::too_many_requests("Too many requests, please try again later.", 1)
+            })?)
+        };
+        Ok((user, slot))
+    }
+
+    async fn route(
+        &self,
+        parts: Parts,
+        info: Info,
+        query: Query,
+        user: User,
+        body: Incoming,
+    ) -> (Result<Response, ApiError>, Vec<String>) {
+        if !info.is_resource {
+            return (nonresource::answer(self, &parts, &query).await, Vec::new());
+        }
+        let resource = self.registry().find(&info.group, &info.version, &info.resource);
+        let path = parts.uri.path();
+        let core_path = path.starts_with("/api/");
+        if resource.is_none() || (core_path != info.group.is_empty()) || path.contains("//") {
+            return (self.unknown(path, &info), Vec::new());
+        }
+        let Some(resource) = resource else { return (Err(ApiError::no_such_resource()), Vec::new()) };
+        let server = self.clone();
+        let warnings = Mutex::default();
+        let ctx = Ctx { server, info, query, parts, user, resource, warnings };
+        handlers::dispatch(ctx, body).await
+    }
+
+    /// A path below a group that is served gets a `Status`; any other plain text.
+    fn unknown(&self, path: &str, info: &Info) -> Result<Response, ApiError> {
+        let known = if path.starts_with("/api/") {
+            info.version == "v1"
+        } else {
+            self.registry().has_group(&info.group)
+        };
+        if known { Err(ApiError::no_such_resource()) } else { Ok(encode::text(404, "404 page not found\n")) }
+    }
+}
+
+/// The upgrade of a connection, until somebody takes it.
+#[derive(Clone)]
+struct Upgrade(Arc<Mutex<Option<hyper::upgrade::OnUpgrade>>>);
+
+/// A refusal as an answer.
+pub fn refusal(error: &ApiError, accept: &negotiate::Accept) -> Response {
+    let json = Bytes::from(status::failure(error));
+    let media = if accept.media == Media::Yaml { Media::Yaml } else { Media::Json };
+    let plain = negotiate::Accept { media, convert: None, pretty: accept.pretty, gzip: false };
+    let mut response = encode::json_bytes(error.code, json, &plain);
+    if let Some(seconds) = error.details.get("retryAfterSeconds").and_then(Value::as_u64) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn add_warning(response: &mut Response, text: &str) {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
+        response.headers_mut().append(header::WARNING, value);
+    }
+}
+
+fn keys(options: &Options) -> Result<Keys, Error> {
+    let mut verify = Vec::new();
+    for path in &options.service_account_key_file {
+        verify.push(read("service-account-key-file", path)?);
+    }
+    // Upstream's default: the serving key.
+    let serving =
+        options.tls_private_key_file.clone().unwrap_or_else(|| options.cert_dir.join("apiserver.key"));
+    let mut sign = match &options.service_account_signing_key_file {
+        Some(path) => Some(read("service-account-signing-key-file", path)?),
+        None => None,
+    };
+    if verify.is_empty() && serving.exists() {
+        let key = read("tls-private-key-file", &serving)?;
+        if sign.is_none() {
+            sign = Some(key.clone());
+        }
+        verify.push(key);
+    }
+    Keys::new(&verify, sign.as_deref(), &options.service_account_issuer, &options.api_audiences)
+        .map_err(|e| Error::Flag("service-account-key-file".into(), e))
+}
+
+impl<B> tower::Service<http::Request<B>> for Server
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = http::Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let server = self.clone();
+        let request = request.map(crate::http::body::incoming);
+        Box::pin(async move { Ok(server.handle(request).await) })
+    }
+}

@@ -1,0 +1,72 @@
+//! Paths that are no resources: discovery, version, health, metrics, OpenAPI, the list of paths.
+
+use api::status::ApiError;
+use bytes::Bytes;
+use http::Method;
+use http::request::Parts;
+
+use super::Server;
+use crate::http::Response;
+use crate::negotiate::{self, Transforms, encode};
+use crate::request::Query;
+use crate::{authn, discovery, health, metrics};
+
+/// Answers, or says that there is nothing.
+pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Result<Response, ApiError> {
+    let path = parts.uri.path();
+    let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    let get = parts.method == Method::GET;
+    if let Some((_, rest)) = health::split(trimmed) {
+        if !get && parts.method != Method::HEAD {
+            return Err(not_allowed());
+        }
+        return Ok(health::answer(server, trimmed, rest, query).await);
+    }
+    if path.contains("//") && path.len() > 1 && !path.starts_with("/apis/") {
+        return Ok(not_found());
+    }
+    match trimmed {
+        "/" => method(get, || Ok(discovery::paths(server))),
+        "/version" => method(get, || discovery::version(parts, query)),
+        "/metrics" => method(get, || Ok(encode::text(200, metrics::render(server)))),
+        "/api" | "/apis" => method(get, || discovery::root(server, parts, query, trimmed)),
+        "/openid/v1/jwks" => method(get, || {
+            Ok(encode::json_bytes(
+                200,
+                Bytes::from(server.keys().jwks().to_string()),
+                &negotiate::Accept::JSON,
+            ))
+        }),
+        "/.well-known/openid-configuration" => method(get, || {
+            let uri = format!("{}/openid/v1/jwks", server.keys().issuer());
+            let value = authn::keys::discovery(server.keys(), &uri);
+            Ok(encode::value(200, &value, &negotiate::Accept::JSON))
+        }),
+        _ => {
+            if let Some(response) = crate::openapi::answer(server, parts, query).await {
+                return response;
+            }
+            if let Some(response) = discovery::group(server, parts, query, trimmed) {
+                return if get { response } else { Err(not_allowed()) };
+            }
+            Ok(not_found())
+        }
+    }
+}
+
+fn not_found() -> Response {
+    encode::text(404, "404 page not found\n")
+}
+
+fn not_allowed() -> ApiError {
+    crate::handlers::method_not_allowed()
+}
+
+fn method(get: bool, answer: impl FnOnce() -> Result<Response, ApiError>) -> Result<Response, ApiError> {
+    if get { answer() } else { Err(not_allowed()) }
+}
+
+/// How to answer with documents that cannot be converted.
+pub(crate) fn plain(parts: &Parts, query: &Query) -> Result<negotiate::Accept, ApiError> {
+    negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None)
+}

@@ -1,0 +1,264 @@
+//! YAML as Go's `sigs.k8s.io/yaml` writes and reads it: keys sorted, lists not indented, YAML 1.1 words quoted.
+
+use api::Value;
+use api::status::ApiError;
+
+/// Reads a YAML document as JSON text.
+pub fn to_json(bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(b"null".to_vec());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|e| ApiError::bad_request(format!("yaml: {e}")))?;
+    let value: Value = serde_saphyr::from_str(text)
+        .map_err(|e| ApiError::bad_request(format!("error converting YAML to JSON: yaml: {e}")))?;
+    serde_json::to_vec(&value).map_err(ApiError::internal)
+}
+
+/// Writes a value.
+pub fn write(value: &Value) -> String {
+    let mut out = String::new();
+    match value {
+        Value::Object(map) if !map.is_empty() => object(&mut out, map, 0),
+        Value::Array(list) if !list.is_empty() => array(&mut out, list, 0),
+        other => {
+            scalar(&mut out, other, 0);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn indent(out: &mut String, level: usize) {
+    for _ in 0..level {
+        out.push_str("  ");
+    }
+}
+
+fn object(out: &mut String, map: &api::Object, level: usize) {
+    for (i, (key, value)) in map.iter().enumerate() {
+        if i > 0 {
+            indent(out, level);
+        }
+        string(out, key, level);
+        out.push(':');
+        entry(out, value, level, true);
+    }
+}
+
+fn array(out: &mut String, list: &[Value], level: usize) {
+    for (i, item) in list.iter().enumerate() {
+        if i > 0 {
+            indent(out, level);
+        }
+        out.push('-');
+        entry(out, item, level, false);
+    }
+}
+
+/// What follows a colon or a dash.
+fn entry(out: &mut String, value: &Value, level: usize, of_map: bool) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            if of_map {
+                out.push('\n');
+                indent(out, level + 1);
+            } else {
+                out.push(' ');
+            }
+            object(out, map, level + 1);
+        }
+        Value::Array(list) if !list.is_empty() => {
+            if of_map {
+                out.push('\n');
+                indent(out, level);
+                array(out, list, level);
+            } else {
+                out.push(' ');
+                array(out, list, level + 1);
+            }
+        }
+        other => {
+            out.push(' ');
+            scalar(out, other, level + 1);
+            out.push('\n');
+        }
+    }
+}
+
+fn scalar(out: &mut String, value: &Value, level: usize) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        Value::Number(n) => out.push_str(&n.to_string()),
+        Value::String(s) => string(out, s, level),
+        Value::Object(_) => out.push_str("{}"),
+        Value::Array(_) => out.push_str("[]"),
+    }
+}
+
+fn string(out: &mut String, text: &str, level: usize) {
+    let multi = text.contains('\n') && !text.trim_start_matches('\n').is_empty();
+    let printable = text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control());
+    if multi
+        && printable
+        && !text.starts_with([' ', '\t'])
+        && !text.contains(" \n")
+        && !text.contains('\u{feff}')
+    {
+        block(out, text, level);
+    } else if !printable || text.contains('\n') {
+        double_quoted(out, text);
+    } else if plain(text) {
+        out.push_str(text);
+    } else if resolves(text) {
+        // A word that would read as another type.
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push('\'');
+        out.push_str(&text.replace('\'', "''"));
+        out.push('\'');
+    }
+}
+
+fn block(out: &mut String, text: &str, level: usize) {
+    out.push('|');
+    if text.starts_with('\n') {
+        out.push('2');
+    }
+    let body = text.strip_suffix('\n');
+    match body {
+        None => out.push('-'),
+        Some(b) if b.ends_with('\n') => out.push('+'),
+        Some(_) => {}
+    }
+    for line in body.unwrap_or(text).split('\n') {
+        out.push('\n');
+        if !line.is_empty() {
+            indent(out, level.max(1));
+            out.push_str(line);
+        }
+    }
+}
+
+fn double_quoted(out: &mut String, text: &str) {
+    use std::fmt::Write;
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            '\0' => out.push_str("\\0"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\x{:02X}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// Whether the text would read as something else than a string (YAML 1.1, as Go's library resolves it).
+fn resolves(text: &str) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    let lower = text.to_ascii_lowercase();
+    if matches!(
+        lower.as_str(),
+        "y" | "n"
+            | "yes"
+            | "no"
+            | "on"
+            | "off"
+            | "true"
+            | "false"
+            | "null"
+            | "~"
+            | ".nan"
+            | ".inf"
+            | "-.inf"
+            | "+.inf"
+            | "<<"
+    ) {
+        return true;
+    }
+    number_like(text) || timestamp_like(text)
+}
+
+fn number_like(text: &str) -> bool {
+    let bare = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !bare.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return false;
+    }
+    let plain: String = bare.chars().filter(|c| *c != '_').collect();
+    let radix = |prefix: &str, digits: fn(&char) -> bool| {
+        plain.strip_prefix(prefix).is_some_and(|d| !d.is_empty() && d.chars().all(|c| digits(&c)))
+    };
+    radix("0x", char::is_ascii_hexdigit)
+        || radix("0b", |c| matches!(c, '0' | '1'))
+        || radix("0o", |c| ('0'..='7').contains(c))
+        || (plain.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
+            && plain.parse::<f64>().is_ok())
+        || (plain.contains(':')
+            && plain.split(':').all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit())))
+}
+
+fn timestamp_like(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digits = |r: std::ops::Range<usize>| bytes.get(r).is_some_and(|b| b.iter().all(u8::is_ascii_digit));
+    bytes.len() >= 8 && digits(0..4) && bytes[4] == b'-' && {
+        let date: Vec<&str> = text.splitn(3, '-').collect();
+        date.len() == 3
+            && date[1].len() <= 2
+            && date[2].starts_with(|c: char| c.is_ascii_digit())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | 'T' | 't' | 'Z' | '.' | '+' | ' '))
+    }
+}
+
+/// Whether the text may stand without quotes.
+fn plain(text: &str) -> bool {
+    let Some(first) = text.chars().next() else { return false };
+    if resolves(text) || text.starts_with(' ') || text.ends_with(' ') {
+        return false;
+    }
+    let second_space = text[first.len_utf8()..].chars().next().is_none_or(|c| c == ' ' || c == '\t');
+    let indicator = match first {
+        '-' | '?' | ':' => second_space,
+        ',' | '[' | ']' | '{' | '}' | '#' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => {
+            true
+        }
+        _ => false,
+    };
+    !(indicator
+        || text.contains(": ")
+        || text.contains(" #")
+        || text.ends_with(':')
+        || text.contains('\t')
+        || text.starts_with("---")
+        || text.starts_with("..."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn as_go_writes_it() {
+        let value = json!({
+            "a": "1", "b": "yes", "c": {"x": [1, {"y": "z"}], "e": {}}, "d": "two\nlines\n", "e": "x: y",
+            "t": "2020-01-01T00:00:00Z", "u": ""
+        });
+        assert_eq!(
+            write(&value),
+            "a: \"1\"\nb: \"yes\"\nc:\n  e: {}\n  x:\n  - 1\n  - \"y\": z\nd: |\n  two\n  lines\ne: 'x: y'\nt: \"2020-01-01T00:00:00Z\"\nu: \"\"\n"
+        );
+    }
+}
