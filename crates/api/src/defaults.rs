@@ -6,6 +6,7 @@
 mod apps;
 mod core;
 mod image;
+mod internal;
 mod object;
 mod others;
 mod pod;
@@ -118,7 +119,7 @@ fn hooks(name: &str) -> Vec<Hook> {
         "apps" | "extensions" => apps::hook(group, version, kind),
         _ => others::hook(group, version, kind),
     };
-    one.into_iter().collect()
+    one.into_iter().chain(internal::hook(group, version, kind)).collect()
 }
 
 fn walk(id: StructId, object: &mut Object) {

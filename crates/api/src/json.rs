@@ -5,10 +5,12 @@
 
 mod check;
 mod reader;
+mod write;
 
 pub use check::check;
 pub(crate) use reader::float;
 pub use reader::{Malformed, Reader};
+pub use write::go_json;
 
 /// Go's `maxNestingDepth`, for values that are skipped.
 pub const MAX_DEPTH: usize = 10_000;

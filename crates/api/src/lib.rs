@@ -6,10 +6,11 @@
 //! - [`meta`]: metadata of an object; [`names`]: what names may look like; [`selector`]: label and field selectors;
 //! - [`quantity`] and [`time`]: amounts and times as texts;
 //! - [`decode`]: request bodies to objects, pruned and normalised, with Go's errors; [`json`]: JSON as Go reads it;
-//! - [`defaults`]: what upstream fills in, per version;
+//! - [`defaults`]: what upstream fills in, per version; [`convert`]: between a kind's versions;
 //! - [`status`]: refusals, as the `Status` objects that clients read;
 //! - [`field`]: field paths and the errors of validation.
 
+pub mod convert;
 pub mod decode;
 pub mod defaults;
 pub mod field;

@@ -43,6 +43,33 @@ pub fn fill(schemas: &Schemas, of: &Struct, out: &mut Object) {
     }
 }
 
+/// Makes a value what Go would write for the type: fields that the type lacks go away, empty ones are written or not
+/// as their tags say. For values that were built by hand or come from another version.
+pub fn normalise(schemas: &Schemas, ty: &Type, value: &mut Value) {
+    match (ty, value) {
+        (Type::Struct(id), Value::Object(fields)) => {
+            let of = schemas.get(*id);
+            for (name, value) in fields.iter_mut() {
+                if let Some(field) = of.field(name) {
+                    normalise(schemas, &field.ty, value);
+                }
+            }
+            fields.retain(|name, value| match of.field(name) {
+                Some(field) => !value.is_null() && is_written(field, value),
+                None => of.preserve_unknown,
+            });
+            fill(schemas, of, fields);
+        }
+        (Type::List(list), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| normalise(schemas, &list.item, item));
+        }
+        (Type::Map(map), Value::Object(entries)) => {
+            entries.values_mut().for_each(|entry| normalise(schemas, &map.value, entry));
+        }
+        _ => {}
+    }
+}
+
 /// Whether Go writes a field that has this (set) value.
 pub fn is_written(field: &Field, value: &Value) -> bool {
     if field.omit_zero && field.ty.is_go_struct() && !field.pointer {

@@ -79,11 +79,10 @@ fn deployment(o: &mut Object, step: Value, history: i64, deadline_s: i64, any_st
     if let Some(strategy) = make(spec, "strategy") {
         empty(strategy, "type", "RollingUpdate");
         let rolling = text(strategy, "type") == "RollingUpdate";
-        if rolling || (any_strategy && is_set(strategy, "rollingUpdate")) {
-            if let Some(update) = make(strategy, "rollingUpdate") {
-                absent(update, "maxUnavailable", step.clone());
-                absent(update, "maxSurge", step);
-            }
+        let wanted = rolling || (any_strategy && is_set(strategy, "rollingUpdate"));
+        if wanted && let Some(update) = make(strategy, "rollingUpdate") {
+            absent(update, "maxUnavailable", step.clone());
+            absent(update, "maxSurge", step);
         }
     }
     absent(spec, "revisionHistoryLimit", history);
