@@ -1,5 +1,7 @@
 //! The whole scheduler against a small API server in memory.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // The helpers of a test fail as a test does.
+
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
