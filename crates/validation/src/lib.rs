@@ -5,16 +5,30 @@
 //! is each kind's storage version; rules whose texts depend on the version that was asked look at
 //! [`Context`].
 
+mod admission;
+mod api_service;
 mod apps;
+mod authorization;
+mod autoscaling;
 mod batch;
+mod certificates;
+mod coordination;
 mod core;
+mod discovery;
 mod errs;
+mod flowcontrol;
 mod golang;
 mod meta;
 mod names;
 mod net;
+mod networking;
+mod policy;
 mod quantity;
+mod rbac;
+mod runtime_class;
+mod scheduling;
 mod selector;
+mod storage;
 mod table;
 mod value;
 
@@ -133,4 +147,11 @@ pub fn validate_field_manager(manager: &str) -> ErrorList {
 /// A pod's quality of service class (`ComputePodQOS`).
 pub fn pod_qos_class(spec: &Value) -> &'static str {
     core::pod::qos_class(spec)
+}
+
+/// What the PodSecurity admission plugin finds wrong with a namespace's labels.
+pub fn validate_pod_security_labels(namespace: &Value) -> ErrorList {
+    let mut errs = ErrorList::new();
+    core::namespace::pod_security_labels(namespace, &mut errs);
+    errs
 }

@@ -1,0 +1,14 @@
+//! The core group.
+
+pub(crate) mod claim;
+pub(crate) mod config;
+pub(crate) mod endpoints;
+pub(crate) mod event;
+pub(crate) mod namespace;
+pub(crate) mod node;
+pub(crate) mod pod;
+pub(crate) mod projected;
+pub(crate) mod quota;
+pub(crate) mod replication_controller;
+pub(crate) mod service;
+pub(crate) mod volume;

@@ -1,0 +1,208 @@
+//! A pod's status (`ValidatePodStatusUpdate`).
+
+use api::Value;
+use api::field::{ErrorList, Path};
+
+use super::{Options, update::annotations_update};
+use crate::Context;
+use crate::errs::{Errs, Raw};
+use crate::golang;
+use crate::meta;
+use crate::names;
+use crate::net;
+use crate::value::Get;
+
+const STATUS: Path<'static> = Path::new("status");
+
+/// `ValidatePodStatusUpdate`.
+pub(crate) fn status_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    let opts = Options::for_pod(Some(old), ctx);
+    meta::kube_object_meta_update(new, old, errs);
+    annotations_update(new, old, &opts, errs);
+    let (status, before) = (new.sub("status"), old.sub("status"));
+    let (spec, old_spec) = (new.sub("spec"), old.sub("spec"));
+    conditions(status.list("conditions"), &STATUS.child("conditions"), errs);
+    if spec.str("nodeName") != old_spec.str("nodeName") {
+        errs.forbidden(&STATUS.child("nodeName"), "may not be changed directly");
+    }
+    let nominated = status.str("nominatedNodeName");
+    if nominated != before.str("nominatedNodeName") && !nominated.is_empty() {
+        let path = STATUS.child("nominatedNodeName");
+        errs.invalid_each(&path, nominated, names::is_dns1123_subdomain(nominated));
+        if !old_spec.str("nodeName").is_empty() {
+            errs.forbidden(&path, "may not be set on pods that are already bound to a node");
+        }
+    }
+    observed_generation(status, &STATUS, errs);
+    if status.str("qosClass") != before.str("qosClass") {
+        errs.invalid(&STATUS.child("qosClass"), status.str("qosClass"), meta::IMMUTABLE);
+    }
+    for (field, kind) in [("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")] {
+        transitions(status, before, field, Some((old_spec, kind)), errs);
+    }
+    transitions(status, before, "ephemeralContainerStatuses", None, errs);
+    claim_statuses(status, spec, errs);
+    pod_ips(status, before, errs);
+    host_ips(status, before, errs);
+    for field in ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] {
+        users(status.list(field), spec, &STATUS.child(field), errs);
+    }
+}
+
+fn observed_generation(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+    let generation = v.int("observedGeneration");
+    if generation < 0 {
+        errs.invalid(&path.child("observedGeneration"), generation, "must be a non-negative integer");
+    }
+}
+
+fn conditions(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
+    for (i, condition) in list.iter().enumerate() {
+        let path = path.index(i);
+        observed_generation(condition, &path, errs);
+        let kind = condition.str("type");
+        if !matches!(kind, "PodScheduled" | "Ready" | "Initialized") {
+            errs.invalid_each(&path.child("Type"), kind, names::is_qualified_name(kind));
+        }
+    }
+}
+
+/// Whether a container that ended with a code is started again (`ContainerShouldRestart`).
+fn restarts(container: &Value, spec: &Value, code: i64) -> bool {
+    for rule in container.list("restartPolicyRules") {
+        let codes = rule.sub("exitCodes");
+        let listed = codes.list("values").iter().any(|v| v.as_i64() == Some(code));
+        if listed == (codes.str("operator") == "In") {
+            return true;
+        }
+    }
+    let policy = container.opt_str("restartPolicy").unwrap_or_else(|| spec.str("restartPolicy"));
+    match policy {
+        "Always" => true,
+        "OnFailure" => code != 0,
+        _ => false,
+    }
+}
+
+/// `Validate…ContainerStateTransition`: what has ended stays ended, unless it may be restarted.
+fn transitions(now: &Value, before: &Value, field: &str, of: Option<(&Value, &str)>, errs: &mut ErrorList) {
+    const REFUSED: &str = "may not be transitioned to non-terminated state";
+    let path = STATUS.child(field);
+    let restart_all = of.is_some_and(|(spec, _)| {
+        ["containers", "initContainers"]
+            .iter()
+            .flat_map(|k| spec.list(k))
+            .flat_map(|c| c.list("restartPolicyRules"))
+            .any(|r| r.str("action") == "RestartAllContainers")
+    });
+    if restart_all {
+        return;
+    }
+    for (i, old) in before.list(field).iter().enumerate() {
+        let Some(ended) = old.sub("state").at("terminated") else { continue };
+        let name = old.str("name");
+        let Some(new) = now.list(field).iter().find(|s| s.str("name") == name) else { continue };
+        if new.sub("state").at("terminated").is_some() {
+            continue;
+        }
+        let allowed = of.is_some_and(|(spec, kind)| {
+            let container = spec.list(kind).iter().find(|c| c.str("name") == name);
+            container.is_some_and(|c| restarts(c, spec, ended.int("exitCode")))
+        });
+        if !allowed {
+            errs.forbidden(&path.index(i).child("state"), REFUSED);
+        }
+    }
+}
+
+fn claim_statuses(status: &Value, spec: &Value, errs: &mut ErrorList) {
+    let path = STATUS.child("resourceClaimStatuses");
+    let mut seen: Vec<&str> = Vec::new();
+    for (i, claim) in status.list("resourceClaimStatuses").iter().enumerate() {
+        let path = path.index(i);
+        let name = claim.str("name");
+        if !spec.list("resourceClaims").iter().any(|c| c.str("name") == name) {
+            errs.invalid(
+                &path.child("name"),
+                name,
+                "must match the name of an entry in `spec.resourceClaims`",
+            );
+        }
+        if seen.contains(&name) {
+            errs.duplicate(&path.child("name"), name);
+        }
+        seen.push(name);
+        if let Some(name) = claim.opt_str("resourceClaimName") {
+            errs.invalid_each(&path.child("resourceClaimName"), name, names::is_dns1123_subdomain(name));
+        }
+    }
+}
+
+fn ips<'a>(v: &'a Value, field: &str) -> Vec<&'a str> {
+    v.list(field).iter().map(|ip| ip.str("ip")).collect()
+}
+
+fn address_list(status: &Value, before: &Value, field: &str, kind: &str, errs: &mut ErrorList) {
+    let path = STATUS.child(field);
+    let (list, old) = (ips(status, field), ips(before, field));
+    for (i, ip) in list.iter().enumerate() {
+        net::valid_ip(&path.index(i), ip, &old, errs);
+    }
+    if list.len() > 1 {
+        let dual = net::is_dual_stack(&list);
+        if dual.is_none() {
+            let bad = list.iter().position(|ip| net::parse_ip_sloppy(ip).is_none()).unwrap_or(0);
+            errs.internal(
+                &path,
+                format!(
+                    "failed to check for dual stack with error:invalid IP[{bad}]: {} (failed to parse IP address: {:?})",
+                    list[bad], list[bad]
+                ),
+            );
+        }
+        if dual != Some(true) || list.len() > 2 {
+            let shown = Raw(golang::typed(kind, status.sub(field)));
+            errs.invalid(&path, shown, "may specify no more than one IP for each IP family");
+        }
+    }
+}
+
+fn pod_ips(status: &Value, before: &Value, errs: &mut ErrorList) {
+    address_list(status, before, "podIPs", "[core.PodIP", errs);
+}
+
+fn host_ips(status: &Value, before: &Value, errs: &mut ErrorList) {
+    let list = ips(status, "hostIPs");
+    let Some(first) = list.first() else { return };
+    if status.str("hostIP") != *first {
+        let path = STATUS.child("hostIPs");
+        errs.invalid(&path.index(0).child("ip"), *first, "must be equal to `hostIP`");
+    }
+    address_list(status, before, "hostIPs", "[core.HostIP", errs);
+}
+
+fn users(list: &[Value], spec: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+    let windows = spec.sub("os").str("name") == "windows";
+    for (i, container) in list.iter().enumerate() {
+        let Some(linux) = container.sub("user").at("linux") else { continue };
+        let item = path.index(i);
+        let user = item.child("user");
+        let path = user.child("linux");
+        if windows {
+            errs.forbidden(&path, "cannot be set for a windows pod");
+            continue;
+        }
+        for field in ["uid", "gid"] {
+            for message in names::is_user_id(linux.int(field)) {
+                errs.invalid(&path.child(field), linux.int(field), message);
+            }
+        }
+        let groups = path.child("supplementalGroups");
+        for (j, group) in linux.list("supplementalGroups").iter().enumerate() {
+            let id = group.as_i64().unwrap_or(0);
+            for message in names::is_user_id(id) {
+                errs.invalid(&groups.index(j), id, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Collecting errors: short forms of [`api::field::Error`]'s constructors.
+
+use api::Value;
+use api::field::{Error, ErrorList, ErrorType, Path, go_quote};
+
+use crate::golang;
+
+/// A value as an error message prints it.
+pub(crate) trait Shown {
+    fn shown(self) -> String;
+}
+
+/// A text that is already rendered.
+pub(crate) struct Raw(pub(crate) String);
+
+impl Shown for Raw {
+    fn shown(self) -> String {
+        self.0
+    }
+}
+
+impl Shown for &str {
+    fn shown(self) -> String {
+        go_quote(self)
+    }
+}
+
+impl Shown for &String {
+    fn shown(self) -> String {
+        go_quote(self)
+    }
+}
+
+impl Shown for i64 {
+    fn shown(self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for bool {
+    fn shown(self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for &Value {
+    fn shown(self) -> String {
+        match self {
+            Value::String(s) => go_quote(s),
+            other => golang::json(other),
+        }
+    }
+}
+
+impl Shown for Option<&str> {
+    fn shown(self) -> String {
+        self.map_or_else(|| "null".to_owned(), go_quote)
+    }
+}
+
+impl Shown for Option<i64> {
+    fn shown(self) -> String {
+        self.map_or_else(|| "null".to_owned(), |n| n.to_string())
+    }
+}
+
+/// The kinds of errors, appended in the order in which they are found.
+pub(crate) trait Errs {
+    fn required(&mut self, path: &Path<'_>, detail: impl Into<String>);
+    fn forbidden(&mut self, path: &Path<'_>, detail: impl Into<String>);
+    fn invalid(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>);
+    /// An `Invalid` without a value (upstream's `OmitValueType`).
+    fn invalid_bare(&mut self, path: &Path<'_>, detail: impl Into<String>);
+    /// One `Invalid` per message.
+    fn invalid_each(&mut self, path: &Path<'_>, value: &str, messages: Vec<String>);
+    fn duplicate(&mut self, path: &Path<'_>, value: impl Shown);
+    fn duplicate_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>);
+    fn not_found(&mut self, path: &Path<'_>, value: impl Shown);
+    fn not_found_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>);
+    fn not_supported(&mut self, path: &Path<'_>, value: impl Shown, supported: &[&str]);
+    fn too_long(&mut self, path: &Path<'_>, max_bytes: usize);
+    fn too_many(&mut self, path: &Path<'_>, actual: usize, max: usize);
+    fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>);
+}
+
+fn error(kind: ErrorType, path: &Path<'_>, value: String, detail: impl Into<String>) -> Error {
+    Error { kind, field: path.to_string(), value, detail: detail.into() }
+}
+
+impl Errs for ErrorList {
+    fn required(&mut self, path: &Path<'_>, detail: impl Into<String>) {
+        self.push(Error::required(path, detail));
+    }
+
+    fn forbidden(&mut self, path: &Path<'_>, detail: impl Into<String>) {
+        self.push(Error::forbidden(path, detail));
+    }
+
+    fn invalid(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
+        self.push(Error::invalid_text(path, value.shown(), detail));
+    }
+
+    fn invalid_bare(&mut self, path: &Path<'_>, detail: impl Into<String>) {
+        self.push(Error::invalid_text(path, "", detail));
+    }
+
+    fn invalid_each(&mut self, path: &Path<'_>, value: &str, messages: Vec<String>) {
+        for message in messages {
+            self.push(Error::invalid_text(path, go_quote(value), message));
+        }
+    }
+
+    fn duplicate(&mut self, path: &Path<'_>, value: impl Shown) {
+        self.push(error(ErrorType::Duplicate, path, value.shown(), ""));
+    }
+
+    fn duplicate_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
+        self.push(error(ErrorType::Duplicate, path, value.shown(), detail));
+    }
+
+    fn not_found(&mut self, path: &Path<'_>, value: impl Shown) {
+        self.push(error(ErrorType::NotFound, path, value.shown(), ""));
+    }
+
+    fn not_found_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
+        self.push(error(ErrorType::NotFound, path, value.shown(), detail));
+    }
+
+    fn not_supported(&mut self, path: &Path<'_>, value: impl Shown, supported: &[&str]) {
+        let list: Vec<String> = supported.iter().map(|s| go_quote(s)).collect();
+        let detail =
+            if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };
+        self.push(error(ErrorType::NotSupported, path, value.shown(), detail));
+    }
+
+    fn too_long(&mut self, path: &Path<'_>, max_bytes: usize) {
+        self.push(Error::too_long(path, max_bytes));
+    }
+
+    fn too_many(&mut self, path: &Path<'_>, actual: usize, max: usize) {
+        self.push(Error::too_many(path, actual, max));
+    }
+
+    fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>) {
+        self.push(error(ErrorType::Internal, path, String::new(), detail));
+    }
+}

@@ -1,0 +1,313 @@
+//! How Go prints structs: upstream's messages quote whole internal objects as JSON, with the Go field
+//! names in the order of the type, and show differences of such texts.
+//!
+//! `data/gotypes.txt` holds the types, one per line: `package.Type GoName=jsonName:kind …`; `@` marks
+//! types with JSON tags of their own (`?`: left out when empty); `-` an embedded struct. Kinds: `s` text,
+//! `i` integer, `b` boolean, `f` float, `q` quantity, `x` int-or-string, `t` time, `r` any JSON, `*T`
+//! pointer, `[T` list, `{T` map. It is read on the first such message only.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use api::Value;
+
+use crate::quantity::{Quantity, QuantityField as _};
+use crate::value::{Get, NULL};
+
+static TYPES_TEXT: &str = include_str!("../data/gotypes.txt");
+
+struct GoField {
+    shown: &'static str,
+    key: &'static str,
+    kind: &'static str,
+    omit_empty: bool,
+}
+
+fn types() -> &'static HashMap<&'static str, Vec<GoField>> {
+    static TYPES: OnceLock<HashMap<&'static str, Vec<GoField>>> = OnceLock::new();
+    TYPES.get_or_init(|| {
+        let mut all = HashMap::new();
+        for line in TYPES_TEXT.lines() {
+            let mut words = line.split(' ');
+            let name = words.next().unwrap_or("").trim_start_matches('@');
+            let fields = words
+                .filter_map(|word| {
+                    let (names, kind) = word.split_once(':')?;
+                    let (shown, key) = names.split_once('=').unwrap_or((names, names));
+                    let bare = kind.trim_end_matches('?');
+                    Some(GoField { shown, key, kind: bare, omit_empty: bare.len() != kind.len() })
+                })
+                .collect();
+            all.insert(name, fields);
+        }
+        all
+    })
+}
+
+/// A JSON text under construction; objects keep their order.
+enum Node {
+    Leaf(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+fn of_kind(kind: &str, value: &Value) -> Node {
+    if let Some(inner) = kind.strip_prefix('*') {
+        return if value.is_null() { Node::Leaf("null".into()) } else { of_kind(inner, value) };
+    }
+    if let Some(inner) = kind.strip_prefix('[') {
+        return match value.as_array() {
+            Some(items) => Node::List(items.iter().map(|v| of_kind(inner, v)).collect()),
+            None => Node::Leaf("null".into()),
+        };
+    }
+    if let Some(inner) = kind.strip_prefix('{') {
+        return match value.as_object() {
+            Some(map) => Node::Map(map.iter().map(|(k, v)| (k.clone(), of_kind(inner, v))).collect()),
+            None => Node::Leaf("null".into()),
+        };
+    }
+    match kind {
+        "s" => Node::Leaf(quoted(value.text())),
+        "i" | "f" | "x" if value.is_null() => Node::Leaf("0".into()),
+        "b" if value.is_null() => Node::Leaf("false".into()),
+        "q" => Node::Leaf(quoted(&Quantity::shown(value))),
+        "s?" | "i" | "f" | "x" | "b" | "t" | "r" => any(value),
+        name => Node::Map(struct_fields(name, value)),
+    }
+}
+
+fn struct_fields(name: &str, value: &Value) -> Vec<(String, Node)> {
+    let mut out = Vec::new();
+    for field in types().get(name).map_or(&[][..], Vec::as_slice) {
+        if field.shown == "-" {
+            // Object metadata is a field of its own on the wire.
+            let inner = if field.kind == "metav1.ObjectMeta" { value.sub("metadata") } else { value };
+            out.extend(struct_fields(field.kind, inner));
+            continue;
+        }
+        if name == "core.PodSpec" && field.key == "securityContext" {
+            out.push((field.shown.to_owned(), pod_security_context(value)));
+            continue;
+        }
+        let v = value.sub(field.key);
+        if field.omit_empty && is_empty(v) {
+            continue;
+        }
+        out.push((field.shown.to_owned(), of_kind(field.kind, v)));
+    }
+    out
+}
+
+/// The internal type keeps the host namespaces in the security context, which always exists.
+fn pod_security_context(spec: &Value) -> Node {
+    const FROM_SPEC: &[&str] = &["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"];
+    let context = spec.sub("securityContext");
+    let fields = types().get("core.PodSecurityContext").map_or(&[][..], Vec::as_slice);
+    Node::Map(
+        fields
+            .iter()
+            .map(|f| {
+                let from = if FROM_SPEC.contains(&f.key) { spec } else { context };
+                (f.shown.to_owned(), of_kind(f.kind, from.sub(f.key)))
+            })
+            .collect(),
+    )
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(b) => !b,
+        Value::Number(n) => n.as_f64() == Some(0.0),
+        Value::String(s) => s.is_empty(),
+        Value::Array(a) => a.is_empty(),
+        Value::Object(o) => o.is_empty(),
+    }
+}
+
+fn any(value: &Value) -> Node {
+    match value {
+        Value::String(s) => Node::Leaf(quoted(s)),
+        Value::Array(items) => Node::List(items.iter().map(any).collect()),
+        Value::Object(map) => Node::Map(map.iter().map(|(k, v)| (k.clone(), any(v))).collect()),
+        other => Node::Leaf(other.to_string()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn compact(node: &Node, out: &mut String) {
+    match node {
+        Node::Leaf(text) => out.push_str(text),
+        Node::List(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                compact(item, out);
+            }
+            out.push(']');
+        }
+        Node::Map(fields) => {
+            out.push('{');
+            for (i, (key, item)) in fields.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                out.push_str(&quoted(key));
+                out.push(':');
+                compact(item, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn pretty(node: &Node, depth: usize, out: &mut String) {
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', depth));
+    };
+    match node {
+        Node::List(items) if !items.is_empty() => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                line(out, depth + 1);
+                pretty(item, depth + 1, out);
+            }
+            line(out, depth);
+            out.push(']');
+        }
+        Node::Map(fields) if !fields.is_empty() => {
+            out.push('{');
+            for (i, (key, item)) in fields.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                line(out, depth + 1);
+                out.push_str(&quoted(key));
+                out.push_str(": ");
+                pretty(item, depth + 1, out);
+            }
+            line(out, depth);
+            out.push('}');
+        }
+        other => compact(other, out),
+    }
+}
+
+/// Any JSON as Go's `json.Marshal` writes it.
+pub(crate) fn json(value: &Value) -> String {
+    let mut out = String::new();
+    compact(&any(value), &mut out);
+    out
+}
+
+/// A value of a kind (see the module's text) as Go writes the internal type.
+pub(crate) fn typed(kind: &str, value: &Value) -> String {
+    let mut out = String::new();
+    compact(&of_kind(kind, value), &mut out);
+    out
+}
+
+/// Upstream's `diff.Diff` of two internal objects.
+pub(crate) fn diff(kind: &str, old: &Value, new: &Value) -> String {
+    let text = |value: &Value| {
+        let mut out = String::new();
+        pretty(&of_kind(kind, value), 0, &mut out);
+        out
+    };
+    unified(&text(old), &text(new))
+}
+
+/// The first error of Go's `json.Unmarshal` of a text into a map, if it has one.
+pub(crate) fn unmarshal_map_error(data: &[u8]) -> Option<String> {
+    let text = data.trim_ascii();
+    match serde_json::from_slice::<Value>(data) {
+        Ok(Value::Object(_) | Value::Null) => None,
+        Ok(other) => {
+            let kind = match other {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Bool(_) => "bool",
+                _ => "number",
+            };
+            Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
+        }
+        Err(_) => match text.first() {
+            None => Some("unexpected end of JSON input".to_owned()),
+            Some(b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
+                Some("unexpected end of JSON input".to_owned())
+            }
+            Some(b) => Some(format!("invalid character '{}' looking for beginning of value", char::from(*b))),
+        },
+    }
+}
+
+/// A `Value` at a path of field names; null when absent.
+pub(crate) fn dig<'a>(value: &'a Value, path: &[&str]) -> &'a Value {
+    path.iter().fold(value, |v, name| v.get(*name).unwrap_or(&NULL))
+}
+
+mod difflib;
+use difflib::unified;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json as j;
+
+    #[test]
+    fn structs_print_with_go_names_and_zero_values() {
+        let strategy = j!({"type": "X"});
+        assert_eq!(typed("apps.DeploymentStrategy", &strategy), r#"{"Type":"X","RollingUpdate":null}"#);
+        let selector = j!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["<"]}], "matchLabels": {"b": "c"}});
+        assert_eq!(
+            typed("*metav1.LabelSelector", &selector),
+            r#"{"matchLabels":{"b":"c"},"matchExpressions":[{"key":"a","operator":"In","values":["\u003c"]}]}"#
+        );
+    }
+
+    #[test]
+    fn differences_are_unified_diffs() {
+        let old = j!({"nfs": {"server": "a", "path": "/x"}});
+        let new = j!({"nfs": {"server": "b", "path": "/x"}});
+        let text = diff("core.PersistentVolumeSource", &old, &new);
+        assert!(
+            text.starts_with("@@ -5,7 +5,7 @@\n  \"Glusterfs\": null,\n")
+                || text.contains("-  \"Server\": \"a\",\n+  \"Server\": \"b\",\n")
+        );
+    }
+
+    #[test]
+    fn host_namespaces_belong_to_the_internal_security_context() {
+        let text = typed("core.PodSpec", &j!({"hostNetwork": true}));
+        assert!(text.contains(r#""SecurityContext":{"HostNetwork":true,"HostPID":false"#));
+    }
+}

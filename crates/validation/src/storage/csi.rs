@@ -1,0 +1,176 @@
+//! CSI drivers, CSI nodes and CSI storage capacities.
+
+use api::Value;
+use api::field::{ErrorList, Path};
+
+use crate::Context;
+use crate::core::volume;
+use crate::errs::{Errs, Raw};
+use crate::golang;
+use crate::meta;
+use crate::names;
+use crate::quantity::{Quantity, QuantityField as _};
+use crate::selector;
+use crate::value::{Get, same_at};
+
+const SPEC: Path<'static> = Path::new("spec");
+
+/// `ValidateCSIDriver`.
+pub(crate) fn driver_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+    meta::kube_object_meta(object, false, names::subdomain, errs);
+    driver_spec(object.sub("spec"), errs);
+}
+
+fn driver_spec(spec: &Value, errs: &mut ErrorList) {
+    const NEEDED: &[(&str, &str)] = &[
+        ("attachRequired", "attachedRequired"),
+        ("podInfoOnMount", "podInfoOnMount"),
+        ("storageCapacity", "storageCapacity"),
+    ];
+    for (field, shown) in NEEDED {
+        if spec.at(field).is_none() {
+            errs.required(&SPEC.child(shown), "");
+        }
+    }
+    const POLICIES: &[&str] = &["File", "None", "ReadWriteOnceWithFSType"];
+    if let Some(policy) = spec.opt_str("fsGroupPolicy")
+        && !POLICIES.contains(&policy)
+    {
+        errs.not_supported(&SPEC.child("fsGroupPolicy"), policy, POLICIES);
+    }
+    token_requests(spec.list("tokenRequests"), errs);
+    for mode in spec.strs("volumeLifecycleModes") {
+        if !matches!(mode, "Persistent" | "Ephemeral") {
+            errs.not_supported(&SPEC.child("volumeLifecycleModes"), mode, &["Persistent", "Ephemeral"]);
+        }
+    }
+    if spec.at("seLinuxMount").is_none() {
+        errs.required(&SPEC.child("seLinuxMount"), "");
+    }
+    if let Some(seconds) = spec.opt_int("nodeAllocatableUpdatePeriodSeconds").filter(|s| *s < 10) {
+        errs.invalid(
+            &SPEC.child("nodeAllocatableUpdatePeriodSeconds"),
+            seconds,
+            "must be greater than or equal to 10 seconds",
+        );
+    }
+    if let Some(in_secrets) = spec.opt_flag("serviceAccountTokenInSecrets")
+        && spec.list("tokenRequests").is_empty()
+    {
+        errs.invalid(
+            &SPEC.child("serviceAccountTokenInSecrets"),
+            in_secrets,
+            "serviceAccountTokenInSecrets is set but no tokenRequests are specified",
+        );
+    }
+}
+
+fn token_requests(list: &[Value], errs: &mut ErrorList) {
+    let path = SPEC.child("tokenRequests");
+    for (i, request) in list.iter().enumerate() {
+        let path = path.index(i);
+        let audience = request.str("audience");
+        if list[..i].iter().any(|other| other.str("audience") == audience) {
+            errs.duplicate(&path.child("audience"), audience);
+            continue;
+        }
+        let Some(seconds) = request.opt_int("expirationSeconds") else { continue };
+        let path = path.child("expirationSeconds");
+        if seconds < 600 {
+            errs.invalid(&path, seconds, "may not specify a duration less than 10 minutes");
+        }
+        if seconds > 1 << 32 {
+            errs.invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds");
+        }
+    }
+}
+
+/// `ValidateCSIDriverUpdate`.
+pub(crate) fn driver_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+    meta::kube_object_meta_update(new, old, errs);
+    let (spec, before) = (new.sub("spec"), old.sub("spec"));
+    driver_spec(spec, errs);
+    meta::immutable(spec, before, "attachRequired", "*b", &SPEC.child("attachedRequired"), errs);
+    let path = SPEC.child("volumeLifecycleModes");
+    meta::immutable(spec, before, "volumeLifecycleModes", "[s", &path, errs);
+}
+
+/// `ValidateCSINode`.
+pub(crate) fn node_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+    meta::kube_object_meta(object, false, names::subdomain, errs);
+    let drivers = object.sub("spec").list("drivers");
+    let list = SPEC.child("drivers");
+    for (i, driver) in drivers.iter().enumerate() {
+        let path = list.index(i);
+        let (name, id) = (driver.str("name"), driver.str("nodeID"));
+        volume::csi_driver_name(name, &path.child("name"), errs);
+        if id.is_empty() {
+            errs.required(&path.child("nodeID"), "");
+        }
+        if id.len() > 256 {
+            errs.invalid(&path.child("nodeID"), id, "must be 256 characters or less");
+        }
+        if let Some(count) = driver.sub("allocatable").opt_int("count") {
+            meta::non_negative(count, &path.child("allocatable").child("count"), errs);
+        }
+        if drivers[..i].iter().any(|other| other.str("name") == name) {
+            errs.duplicate(&path.child("name"), name);
+        }
+        let keys = driver.strs("topologyKeys");
+        for (j, key) in keys.iter().enumerate() {
+            if key.is_empty() {
+                errs.required(&path, "");
+            }
+            if keys[..j].contains(key) {
+                errs.duplicate(&path, *key);
+            }
+            errs.invalid_each(&path, key, names::is_qualified_name(key));
+        }
+    }
+}
+
+/// `ValidateCSINodeUpdate`: what a driver said about a node stays, its capacity aside.
+pub(crate) fn node_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    node_create(new, ctx, errs);
+    for before in old.sub("spec").list("drivers") {
+        for driver in new.sub("spec").list("drivers") {
+            if driver.str("name") == before.str("name")
+                && ["nodeID", "topologyKeys"].iter().any(|f| !same_at(driver, before, f))
+            {
+                let mut shown = driver.clone();
+                if let Value::Object(fields) = &mut shown {
+                    fields.remove("allocatable");
+                }
+                let shown = Raw(golang::typed("storage.CSINodeDriver", &shown));
+                errs.invalid(&SPEC.child("drivers"), shown, meta::IMMUTABLE);
+            }
+        }
+    }
+}
+
+/// `ValidateCSIStorageCapacity`.
+pub(crate) fn capacity_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+    capacity(object, false, errs);
+}
+
+fn capacity(object: &Value, any_value: bool, errs: &mut ErrorList) {
+    meta::kube_object_meta(object, true, names::subdomain, errs);
+    let topology = Path::new("nodeTopology");
+    selector::label_selector(object.sub("nodeTopology"), any_value, &topology, errs);
+    let class = object.str("storageClassName");
+    errs.invalid_each(&Path::new("storageClassName"), class, names::is_dns1123_subdomain(class));
+    if let Some(capacity) = object.at("capacity")
+        && Quantity::of(capacity).sign() < 0
+    {
+        errs.invalid(&Path::new("capacity"), &Quantity::shown(capacity), meta::NEGATIVE);
+    }
+}
+
+/// The strategy's `ValidateUpdate`.
+pub(crate) fn capacity_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+    capacity(new, selector::has_invalid_value(old.sub("nodeTopology")), errs);
+    meta::kube_object_meta_update(new, old, errs);
+    let path = Path::new("nodeTopology");
+    meta::immutable(new, old, "nodeTopology", "*metav1.LabelSelector", &path, errs);
+    meta::immutable(new, old, "storageClassName", "s", &Path::new("storageClassName"), errs);
+}
