@@ -1,6 +1,6 @@
 //! `/openapi/v3`: an index, and one document per group version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use api::schema::Type;
@@ -38,8 +38,20 @@ pub fn document(
     version: &str,
     release: &str,
 ) -> io::Result<Option<Document>> {
-    let resources = source.kinds.in_version(group, version);
-    if resources.is_empty() {
+    document_of(std::slice::from_ref(source), group, version, release)
+}
+
+/// The same from several sources: custom resource definitions of one group version share its document.
+///
+/// # Errors
+/// Only if the compressor fails.
+pub fn document_of(
+    sources: &[Source<'_>],
+    group: &str,
+    version: &str,
+    release: &str,
+) -> io::Result<Option<Document>> {
+    if sources.iter().all(|s| s.kinds.in_version(group, version).is_empty()) {
         return Ok(None);
     }
     let mut out = Writer::new();
@@ -47,26 +59,30 @@ pub fn document(
     serde_json::to_writer(&mut out, &json!({"title": "Kubernetes", "version": release}))?;
     io::Write::write_all(&mut out, br#","paths":"#)?;
     let mut fields = Fields::begin(&mut out)?;
-    let mut names = BTreeSet::new();
-    for resource in resources {
-        for (path, item) in paths::of_resource(resource, source.schemas, Dialect::V3) {
-            collect_references(&item, &mut names);
-            fields.field(&path, &item)?;
+    let mut definitions = BTreeMap::new();
+    for source in sources {
+        let mut names = BTreeSet::new();
+        for resource in source.kinds.in_version(group, version) {
+            for (path, item) in paths::of_resource(resource, source.schemas, Dialect::V3) {
+                collect_references(&item, &mut names);
+                fields.field(&path, &item)?;
+            }
         }
+        let mut all = BTreeSet::new();
+        for name in names {
+            match source.schemas.by_name(&name) {
+                Some(id) => definitions::collect(source.schemas, &Type::Struct(id), &mut all),
+                None => {
+                    all.insert(name);
+                }
+            }
+        }
+        definitions.extend(all.into_iter().map(|name| (name, source)));
     }
     fields.end()?;
     io::Write::write_all(&mut out, br#","components":{"schemas":"#)?;
-    let mut all = BTreeSet::new();
-    for name in names {
-        match source.schemas.by_name(&name) {
-            Some(id) => definitions::collect(source.schemas, &Type::Struct(id), &mut all),
-            None => {
-                all.insert(name);
-            }
-        }
-    }
     let mut fields = Fields::begin(&mut out)?;
-    for name in &all {
+    for (name, source) in &definitions {
         if let Some(definition) = definitions::by_name(source.schemas, name, Dialect::V3) {
             fields.field(name, &definition)?;
         }
