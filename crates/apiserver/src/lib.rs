@@ -25,11 +25,12 @@ pub mod negotiate;
 pub mod openapi;
 pub mod options;
 pub mod registry;
+pub mod relay;
 pub mod request;
 mod run;
 mod server;
 pub mod yaml;
 
 pub use options::Options;
-pub use run::{Error, run, run_on, start};
+pub use run::{Error, Prepared, prepare, run, run_on, start};
 pub use server::Server;

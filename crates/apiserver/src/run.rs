@@ -109,34 +109,62 @@ pub fn start(server: &Server, seeded: CancellationToken, stop: &CancellationToke
 
 /// Runs the server on a store that is at hand, until `stop`.
 pub async fn run_on(options: Options, store: Arc<dyn Store>, stop: CancellationToken) -> Result<(), Error> {
+    prepare_on(options, store, &stop)?.serve(stop).await
+}
+
+/// Opens the store and makes certificates; nothing runs yet.
+pub async fn prepare(options: Options, stop: CancellationToken) -> Result<Prepared, Error> {
+    let store = open_store(&options).await?;
+    prepare_on(options, store, &stop)
+}
+
+fn prepare_on(options: Options, store: Arc<dyn Store>, stop: &CancellationToken) -> Result<Prepared, Error> {
     let at = advertised(&options);
     let tls = if options.secure_port == 0 { None } else { Some(tls(&options, at.address)?) };
-    let server = Server::new(options, store, stop.clone())?;
-    let options = server.options();
-    let insecure = match options.insecure_port {
-        0 => None,
-        port => Some(bind(options.insecure_bind_address, port).await?),
-    };
-    let secure = match (&tls, options.secure_port) {
-        (Some(tls), port) => Some((bind(options.bind_address, port).await?, tls.clone())),
-        _ => None,
-    };
-    let background = start(&server, CancellationToken::new(), &stop);
-    let listeners = TaskTracker::new();
-    if let Some(listener) = insecure {
-        tracing::info!(address = ?listener.local_addr().ok(), "Serving insecurely");
-        listeners.spawn(listen::serve(server.clone(), listener, None, stop.clone()));
+    Ok(Prepared { server: Server::new(options, store, stop.clone())?, tls })
+}
+
+/// A server that is ready to run. Its service can be called at once: requests wait for the store, not for listeners.
+pub struct Prepared {
+    server: Server,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Prepared {
+    /// The tower service, for callers in this process.
+    pub fn service(&self) -> Server {
+        self.server.clone()
     }
-    if let Some((listener, tls)) = secure {
-        tracing::info!(address = ?listener.local_addr().ok(), "Serving securely");
-        listeners.spawn(listen::serve(server.clone(), listener, Some(tls), stop.clone()));
+
+    /// Listens and serves until `stop`.
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), Error> {
+        let Prepared { server, tls } = self;
+        let options = server.options();
+        let insecure = match options.insecure_port {
+            0 => None,
+            port => Some(bind(options.insecure_bind_address, port).await?),
+        };
+        let secure = match tls {
+            Some(tls) => Some((bind(options.bind_address, options.secure_port).await?, tls)),
+            None => None,
+        };
+        let background = start(&server, CancellationToken::new(), &stop);
+        let listeners = TaskTracker::new();
+        if let Some(listener) = insecure {
+            tracing::info!(address = ?listener.local_addr().ok(), "Serving insecurely");
+            listeners.spawn(listen::serve(server.clone(), listener, None, stop.clone()));
+        }
+        if let Some((listener, tls)) = secure {
+            tracing::info!(address = ?listener.local_addr().ok(), "Serving securely");
+            listeners.spawn(listen::serve(server.clone(), listener, Some(tls), stop.clone()));
+        }
+        listeners.close();
+        stop.cancelled().await;
+        tracing::info!("shutting down");
+        listeners.wait().await;
+        background.wait().await;
+        Ok(())
     }
-    listeners.close();
-    stop.cancelled().await;
-    tracing::info!("shutting down");
-    listeners.wait().await;
-    background.wait().await;
-    Ok(())
 }
 
 async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, Error> {

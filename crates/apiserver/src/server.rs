@@ -48,6 +48,7 @@ struct Inner {
     metrics: Metrics,
     inflight: Inflight,
     openapi: crate::openapi::Documents,
+    relay: crate::relay::Connector,
     stop: CancellationToken,
 }
 
@@ -86,6 +87,8 @@ impl Server {
             None => Tokens::default(),
         };
         let keys = keys(&options)?;
+        let relay =
+            crate::relay::Connector::new(&options).map_err(|e| flag("kubelet-client-certificate", e))?;
         let inflight = Inflight::new(options.max_requests_inflight, options.max_mutating_requests_inflight);
         let server = Server(Arc::new(Inner {
             options,
@@ -100,6 +103,7 @@ impl Server {
             metrics: Metrics::default(),
             inflight,
             openapi: crate::openapi::Documents::default(),
+            relay,
             stop,
         }));
         for resource in server.registry().all() {
@@ -173,6 +177,11 @@ impl Server {
     /// The keys of service account tokens.
     pub fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    /// What connects to kubelets and pods.
+    pub fn relay(&self) -> &crate::relay::Connector {
+        &self.0.relay
     }
 
     /// The OpenAPI documents.

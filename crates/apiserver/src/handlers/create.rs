@@ -101,7 +101,7 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
         user: &ctx.user,
         dry_run: options.dry_run,
     };
-    write::track_create(ctx, &mut object, options)?;
+    super::managed::track(ctx, &mut object, None, "", options)?;
     server.admission().admit(server, &attributes, &mut object).await?;
     fill_system_fields(&mut object);
     generate_name(&mut object);

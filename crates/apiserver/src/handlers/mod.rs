@@ -4,6 +4,7 @@ pub mod create;
 pub mod delete;
 pub mod get;
 pub mod list;
+pub mod managed;
 pub mod options;
 pub mod patch;
 pub mod subresource;

@@ -20,6 +20,8 @@ pub struct WriteOptions {
     pub field_validation: FieldValidation,
     /// Take over fields that others own (apply only).
     pub force: bool,
+    /// Managed fields are right already.
+    pub tracked: bool,
 }
 
 fn invalid(kind: &str, errors: &ErrorList) -> Result<(), ApiError> {
@@ -83,7 +85,13 @@ impl WriteOptions {
         let dry_run = dry_run(&values, &mut errors);
         let field_validation = field_validation(query.text("fieldValidation"), &mut errors);
         invalid(kind, &errors)?;
-        Ok(WriteOptions { dry_run, field_manager: manager, field_validation, force: force.unwrap_or(false) })
+        Ok(WriteOptions {
+            dry_run,
+            field_manager: manager,
+            field_validation,
+            force: force.unwrap_or(false),
+            tracked: false,
+        })
     }
 }
 

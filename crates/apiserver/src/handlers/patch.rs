@@ -4,7 +4,7 @@ use api::Value;
 use api::status::ApiError;
 use bytes::Bytes;
 
-use super::create::{check_namespace, store_new};
+use super::create::check_namespace;
 use super::options::WriteOptions;
 use super::update::{CONFLICT_TRIES, MODIFIED, check_name, check_version, store_changed};
 use super::{Ctx, read_body, write};
@@ -22,7 +22,7 @@ pub async fn patch(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let (patch_type, bytes, options) = read(ctx, body, ctx.resource.custom).await?;
     let accept = ctx.accept()?;
     if patch_type == PatchType::Apply {
-        return super::write::apply(ctx, &accept, "", &bytes, &options).await;
+        return super::managed::apply(ctx, &accept, "", &bytes, &options).await;
     }
     let object = patched(ctx, patch_type, &bytes, "", &options).await?;
     ctx.object(200, &accept, object)
@@ -50,7 +50,7 @@ pub async fn patched(
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
-    let patch = kinds::parse(patch_type, bytes)?;
+    let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
     let mut current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
@@ -68,14 +68,14 @@ pub async fn patched(
 fn patched_once(
     ctx: &Ctx,
     patch_type: PatchType,
-    patch: &Value,
+    patch: &kinds::Parsed,
     old: &Stored,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
     let asked = codec::from_hub(resource, old.object.clone())?;
-    let changed = kinds::apply(ctx, patch_type, patch, asked)?;
-    let mut object = codec::recheck(ctx, resource, changed, options)?;
+    let changed = kinds::apply(patch_type, &patch.value, asked, resource.api.ty)?;
+    let mut object = decode_again(ctx, patch_type, patch, changed, options)?;
     codec::default(resource, &mut object);
     check_name(ctx, &object)?;
     let mut object = codec::to_hub(resource, object)?;
@@ -94,7 +94,36 @@ fn patched_once(
     Ok(object)
 }
 
-/// Creates the object that an apply names, when it is not there.
-pub async fn create_applied(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
-    store_new(ctx, object, options).await
+/// The patched object as its type has it; what does not fit is a 422.
+fn decode_again(
+    ctx: &Ctx,
+    patch_type: PatchType,
+    patch: &kinds::Parsed,
+    changed: Value,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let Some(ty) = ctx.resource.api.ty else { return Ok(changed) };
+    let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;
+    let shown = || match patch_type {
+        PatchType::Strategic => patch::strategic::go_print(&patch.value),
+        _ => text.clone(),
+    };
+    let strictly = options.field_validation != codec::FieldValidation::Ignore;
+    let ty = api::schema::Type::Struct(ty);
+    let typed = api::decode::typed(api::schema::builtin(), &ty, text.as_bytes(), strictly)
+        .map_err(|why| kinds::misfit(&shown(), &why))?;
+    let mut strict = patch.strict.clone();
+    if strictly {
+        strict.extend(typed.strict);
+    }
+    if !strict.is_empty() {
+        if options.field_validation == codec::FieldValidation::Strict {
+            let why = format!("strict decoding error: {}", strict.join(", "));
+            return Err(kinds::misfit(&shown(), &why));
+        }
+        for text in strict {
+            ctx.warn(text);
+        }
+    }
+    Ok(typed.value)
 }

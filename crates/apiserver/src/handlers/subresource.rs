@@ -50,6 +50,7 @@ pub fn special(ctx: &Ctx) -> Option<Special> {
 /// Answers a special request.
 pub async fn answer(ctx: &Arc<Ctx>, special: Special, body: Incoming) -> Result<Response, ApiError> {
     match special {
+        Special::Other if crate::relay::serves(ctx) => crate::relay::answer(ctx, body).await,
         Special::Status => status::answer(ctx, body).await,
         Special::Scale => scale::answer(ctx, body).await,
         Special::Binding => binding::answer(ctx, body).await,

@@ -198,17 +198,18 @@ pub async fn store_changed(
         user: &ctx.user,
         dry_run: options.dry_run,
     };
-    write::track_update(ctx, &mut object, &old.object, subresource, options)?;
+    super::managed::track(ctx, &mut object, Some(&old.object), subresource, options)?;
     server.admission().admit(server, &attributes, &mut object).await?;
     keep_system_fields(&mut object, &old.object);
     match subresource {
-        "" => strategy::prepare_update(resource, &mut object, &old.object),
+        "" | "scale" => strategy::prepare_update(resource, &mut object, &old.object),
         "status" => strategy::prepare_status_update(resource, &mut object, &old.object),
         _ => {}
     }
     let held = write::before_update(ctx, &mut object, &old.object, options).await?;
     let result = async {
         write::validate_update(ctx, subresource, &object, &old.object)?;
+        super::managed::keep_times(&mut object, &old.object);
         server.admission().validate(server, &attributes, Some(&object)).await?;
         let stored = put(ctx, old, &mut object, options).await;
         if options.dry_run || !matches!(stored, Ok(Ok(()))) {

@@ -69,13 +69,14 @@ pub fn decode(
 
 /// Validation of a new object, metadata first or last as upstream has it.
 pub fn validate_create(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
-    let errors = validate::create(&ctx.resource, object);
+    let errors = validate::create(&ctx.resource, object, ctx.server.options().allow_privileged);
     refuse(ctx, object, &errors)
 }
 
 /// Validation of a changed object.
 pub fn validate_update(ctx: &Ctx, subresource: &str, object: &Value, old: &Value) -> Result<(), ApiError> {
-    let errors = validate::update(&ctx.resource, subresource, object, old);
+    let errors =
+        validate::update(&ctx.resource, subresource, object, old, ctx.server.options().allow_privileged);
     refuse(ctx, object, &errors)
 }
 
@@ -112,22 +113,6 @@ pub fn dedup_owners(ctx: &Ctx, object: &mut Value) {
     }
 }
 
-/// Notes in managedFields who set what in a new object.
-pub fn track_create(_ctx: &Ctx, _object: &mut Value, _options: &WriteOptions) -> Result<(), ApiError> {
-    Ok(())
-}
-
-/// Notes in managedFields who changed what.
-pub fn track_update(
-    _ctx: &Ctx,
-    _object: &mut Value,
-    _old: &Value,
-    _subresource: &str,
-    _options: &WriteOptions,
-) -> Result<(), ApiError> {
-    Ok(())
-}
-
 /// Takes what a new object needs from shared ranges (addresses and ports of services).
 pub async fn before_create(ctx: &Ctx, object: &mut Value, options: &WriteOptions) -> Result<Held, ApiError> {
     if ctx.resource.is("", "services") {
@@ -147,19 +132,4 @@ pub async fn before_update(
         return ctx.server.allocators().for_changed_service(ctx, object, old, options.dry_run).await;
     }
     Ok(Held::default())
-}
-
-/// Server-side apply.
-pub async fn apply(
-    _ctx: &Ctx,
-    _accept: &crate::negotiate::Accept,
-    _subresource: &str,
-    _bytes: &[u8],
-    _options: &WriteOptions,
-) -> Result<crate::http::Response, ApiError> {
-    Err(ApiError::unsupported_media_type(&[
-        "application/json-patch+json",
-        "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
-    ]))
 }

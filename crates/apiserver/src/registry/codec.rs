@@ -85,16 +85,13 @@ pub fn default(resource: &Resource, object: &mut Value) {
 }
 
 /// From the version that was asked to the stored one.
-pub fn to_hub(resource: &Resource, mut object: Value) -> Result<Value, ApiError> {
-    object["apiVersion"] = resource.hub_group_version().into();
-    Ok(object)
+pub fn to_hub(resource: &Resource, object: Value) -> Result<Value, ApiError> {
+    api::convert::to_hub(&resource.api, object)
 }
 
 /// From the stored version to the one that was asked.
-pub fn from_hub(resource: &Resource, mut object: Value) -> Result<Value, ApiError> {
-    object["apiVersion"] = resource.group_version().into();
-    object["kind"] = resource.kind.as_str().into();
-    Ok(object)
+pub fn from_hub(resource: &Resource, object: Value) -> Result<Value, ApiError> {
+    Ok(api::convert::from_hub(&resource.api, object))
 }
 
 /// Decodes the options in a body (`DeleteOptions` and the like of `meta/v1`).

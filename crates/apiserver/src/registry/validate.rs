@@ -2,15 +2,39 @@
 
 use api::Value;
 use api::field::ErrorList;
+use validation::Context;
 
 use super::resource::Resource;
 
+fn context(resource: &Resource, allow_privileged: bool) -> Context<'_> {
+    Context { group: &resource.group, version: &resource.version, allow_privileged }
+}
+
 /// What is wrong with a new object (of the hub version).
-pub fn create(_resource: &Resource, _object: &Value) -> ErrorList {
-    ErrorList::new()
+pub fn create(resource: &Resource, object: &Value, privileged: bool) -> ErrorList {
+    if resource.custom {
+        return validation::validate_object_meta(object, resource.namespaced);
+    }
+    let kind = &resource.api.kind.kind;
+    validation::validate_create(&resource.hub_group, kind, object, &context(resource, privileged))
 }
 
 /// What is wrong with a changed object. `subresource` is empty for the object itself.
-pub fn update(_resource: &Resource, _subresource: &str, _object: &Value, _old: &Value) -> ErrorList {
-    ErrorList::new()
+pub fn update(
+    resource: &Resource,
+    subresource: &str,
+    object: &Value,
+    old: &Value,
+    privileged: bool,
+) -> ErrorList {
+    if resource.custom {
+        return validation::validate_object_meta_update(object, old, resource.namespaced);
+    }
+    let (group, kind) = (&resource.hub_group, &resource.api.kind.kind);
+    let context = context(resource, privileged);
+    match subresource {
+        "" | "scale" => validation::validate_update(group, kind, object, old, &context),
+        "status" => validation::validate_status_update(group, kind, object, old, &context),
+        other => validation::validate_subresource_update(group, kind, other, object, old, &context),
+    }
 }

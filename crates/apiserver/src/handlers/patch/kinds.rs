@@ -1,9 +1,12 @@
 //! The patch types: by content type, how they are read, how they change an object. Calls into `patch`.
 
-use api::Value;
-use api::status::ApiError;
+use api::field::{Error, Path};
+use api::schema::{self, StructId, Type};
+use api::status::{ApiError, GroupName};
+use api::{Object, Value};
+use patch::schema::Typed;
 
-use crate::handlers::Ctx;
+use crate::registry::codec::FieldValidation;
 
 /// A kind of patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +40,82 @@ impl PatchType {
     }
 }
 
-/// Reads a patch.
-pub fn parse(_patch_type: PatchType, bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(bytes).map_err(|e| ApiError::bad_request(e.to_string()))
+/// A patch that was read.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The patch.
+    pub value: Value,
+    /// Fields that occur twice in it.
+    pub strict: Vec<String>,
 }
 
-/// Changes an object of the version that was asked.
-pub fn apply(_ctx: &Ctx, patch_type: PatchType, patch: &Value, object: Value) -> Result<Value, ApiError> {
-    match patch_type {
-        PatchType::Json => patch::json::apply(&object, patch),
+/// Reads a patch.
+pub fn parse(patch_type: PatchType, bytes: &[u8], validation: FieldValidation) -> Result<Parsed, ApiError> {
+    let strictly = validation != FieldValidation::Ignore;
+    let framed = |e: String| {
+        let bare = patch_type == PatchType::Strategic || !strictly;
+        ApiError::bad_request(if bare { e } else { format!("error decoding patch: {e}") })
+    };
+    let typed = api::decode::untyped(bytes).map_err(framed)?;
+    let kind = match &typed.value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    match (patch_type, &typed.value) {
+        (_, Value::Null) | (PatchType::Json, Value::Array(_)) => {}
+        (PatchType::Json, _) => {
+            return Err(framed(format!(
+                "json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
+            )));
+        }
+        (_, Value::Object(_)) => {}
         _ => {
+            let why =
+                format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}");
+            return Err(framed(why));
+        }
+    }
+    let strict = if strictly { typed.strict } else { Vec::new() };
+    let strict = if patch_type == PatchType::Json {
+        strict.into_iter().map(|s| format!("json patch {s}")).collect()
+    } else {
+        strict
+    };
+    Ok(Parsed { value: typed.value, strict })
+}
+
+/// Changes an object of the type `ty`.
+pub fn apply(
+    patch_type: PatchType,
+    patch: &Value,
+    object: Value,
+    ty: Option<StructId>,
+) -> Result<Value, ApiError> {
+    match patch_type {
+        PatchType::Json if patch.is_null() => Ok(object),
+        PatchType::Json => patch::json::apply(&object, patch),
+        PatchType::Strategic => {
+            let ty = ty.map_or(Type::Any, Type::Struct);
+            let lookup = Typed::new(schema::builtin(), &ty);
+            let empty = Object::new();
+            let current = object.as_object().unwrap_or(&empty);
+            let patch = patch.as_object().unwrap_or(&empty);
+            patch::strategic::apply(current, patch, &lookup).map(Value::Object)
+        }
+        PatchType::Merge | PatchType::Apply => {
             let mut object = object;
             patch::merge::apply(&mut object, patch.clone());
             Ok(object)
         }
     }
+}
+
+/// 422 for a patched object that does not fit its type.
+pub fn misfit(shown: &str, why: &str) -> ApiError {
+    let error = Error::invalid_text(&Path::new("patch"), format!("{shown:?}"), why);
+    ApiError::invalid(GroupName { group: "", name: "" }, "", &vec![error])
 }

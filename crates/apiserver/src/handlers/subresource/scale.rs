@@ -52,9 +52,9 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         }
         "patch" => {
             let (patch_type, bytes, options) = patch::read(ctx, body, true).await?;
-            let parsed = kinds::parse(patch_type, &bytes)?;
+            let parsed = kinds::parse(patch_type, &bytes, options.field_validation)?;
             let changed = change(ctx, &sub, &options, |old| {
-                kinds::apply(ctx, patch_type, &parsed, scale_of(ctx, &sub, old))
+                kinds::apply(patch_type, &parsed.value, scale_of(ctx, &sub, old), sub.ty)
             })
             .await?;
             ctx.asked(200, &accept, changed)
@@ -82,7 +82,7 @@ async fn change(
         let mut object = old.object.clone();
         let replicas = obj::number_at(&scale, "spec.replicas").unwrap_or(0);
         set(&mut object, &paths(ctx).replicas, replicas);
-        match store_changed(ctx, &old, object, "", options).await? {
+        match store_changed(ctx, &old, object, "scale", options).await? {
             Ok(object) => return Ok(scale_of(ctx, sub, &object)),
             Err(now) => current = now,
         }

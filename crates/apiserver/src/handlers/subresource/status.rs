@@ -18,7 +18,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             let (patch_type, bytes, options) = patch::read(ctx, body, ctx.resource.custom).await?;
             let accept = ctx.accept()?;
             if patch_type == patch::kinds::PatchType::Apply {
-                return write::apply(ctx, &accept, "status", &bytes, &options).await;
+                return crate::handlers::managed::apply(ctx, &accept, "status", &bytes, &options).await;
             }
             let object = patch::patched(ctx, patch_type, &bytes, "status", &options).await?;
             ctx.object(200, &accept, object)

@@ -1,0 +1,257 @@
+//! `metadata.managedFields` and server-side apply: calls into `patch::apply`.
+
+use api::schema::{self, Type};
+use api::status::ApiError;
+use api::{Object, Value};
+use patch::apply::fieldpath::{Element, Set};
+use patch::apply::manager::{self, Request, Versions};
+use patch::schema::Typed;
+
+use super::Ctx;
+use super::options::WriteOptions;
+use super::update::{CONFLICT_TRIES, MODIFIED, check_name, store_changed};
+use crate::http::Response;
+use crate::negotiate::Accept;
+use crate::registry::resource::{Resource, group_version};
+use crate::registry::{codec, obj};
+
+/// The versions of a kind, as managed fields need them.
+struct Kinds<'a> {
+    resource: &'a Resource,
+    types: Vec<(String, Type)>,
+}
+
+impl<'a> Kinds<'a> {
+    fn of(resource: &'a Resource) -> Kinds<'a> {
+        let types = resource.api.kind.served.iter().map(|s| {
+            let ty = s.ty.map_or(Type::Any, Type::Struct);
+            (group_version(&s.group, &s.version), ty)
+        });
+        Kinds { resource, types: types.collect() }
+    }
+}
+
+/// A borrowed view, so that schemas may outlive the call.
+struct View<'a>(&'a Kinds<'a>);
+
+impl<'a> Versions for View<'a> {
+    type Schema = Typed<'a>;
+
+    fn schema(&self, version: &str) -> Option<Typed<'a>> {
+        let (_, ty) = self.0.types.iter().find(|(v, _)| v == version)?;
+        Some(Typed::new(schema::builtin(), ty))
+    }
+
+    fn convert(&self, object: &Object, from: &str, to: &str) -> Option<Object> {
+        if from == to {
+            return Some(object.clone());
+        }
+        let at = |version: &str| {
+            let index = self.0.types.iter().position(|(v, _)| v == version)?;
+            Some(api::kinds::Resource { kind: self.0.resource.api.kind.clone(), index })
+        };
+        let hub = api::convert::to_hub(&at(from)?, Value::Object(object.clone())).ok()?;
+        match api::convert::from_hub(&at(to)?, hub) {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+}
+
+/// The fields that an endpoint resets, and that nobody owns through it.
+fn reset(resource: &Resource, subresource: &str) -> Set {
+    let mut set = Set::default();
+    let mut add = |path: &[&str]| {
+        let path: Vec<Element> = path.iter().map(|p| Element::Field((*p).to_owned())).collect();
+        set.insert(&path);
+    };
+    if resource.subresource("status").is_none() {
+        return set;
+    }
+    match subresource {
+        "" => add(&["status"]),
+        "status" => {
+            add(&["spec"]);
+            if resource.plural == "deployments" {
+                add(&["metadata", "labels"]);
+            }
+            if resource.is("", "pods") {
+                add(&["metadata", "deletionTimestamp"]);
+                add(&["metadata", "ownerReferences"]);
+            }
+        }
+        _ => {}
+    }
+    set
+}
+
+fn fields(value: Value) -> Object {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Object::new(),
+    }
+}
+
+/// Notes in a new or changed object (of the hub version) who set what. `old` is none for a create.
+pub fn track(
+    ctx: &Ctx,
+    object: &mut Value,
+    old: Option<&Value>,
+    subresource: &str,
+    options: &WriteOptions,
+) -> Result<(), ApiError> {
+    if options.tracked {
+        return Ok(());
+    }
+    let resource = &ctx.resource;
+    let kinds = Kinds::of(resource);
+    let view = View(&kinds);
+    let version = resource.group_version();
+    let set = reset(resource, subresource);
+    let manager = ctx.manager(&options.field_manager);
+    let now = obj::now();
+    let request = Request {
+        versions: &view,
+        version: &version,
+        subresource,
+        manager: &manager,
+        reset: &set,
+        now: &now,
+    };
+    let live = match old {
+        Some(old) => fields(codec::from_hub(resource, old.clone())?),
+        None => Object::new(),
+    };
+    let mut asked = fields(codec::from_hub(resource, object.clone())?);
+    manager::update(&live, &mut asked, &request);
+    let managed = asked.get("metadata").and_then(|m| m.get("managedFields")).cloned();
+    set_managed(object, managed);
+    Ok(())
+}
+
+fn set_managed(object: &mut Value, managed: Option<Value>) {
+    let meta = obj::metadata_mut(object);
+    match managed {
+        Some(managed) if !managed.is_null() => meta.insert("managedFields".into(), managed),
+        _ => meta.remove("managedFields"),
+    };
+}
+
+/// A write that changes nothing but the times of managers changes nothing
+/// (`IgnoreManagedFieldsTimestampsTransformer`).
+pub fn keep_times(object: &mut Value, old: &Value) {
+    let of = |v: &Value| obj::metadata(v).and_then(|m| m.get("managedFields")).cloned();
+    let (new_fields, old_fields) = (of(object), of(old));
+    if new_fields == old_fields || !same_but_times(new_fields.as_ref(), old_fields.as_ref()) {
+        return;
+    }
+    let bare = |v: &Value| {
+        let mut v = v.clone();
+        let meta = obj::metadata_mut(&mut v);
+        meta.remove("managedFields");
+        meta.remove("resourceVersion");
+        v
+    };
+    if obj::same(Some(&bare(object)), Some(&bare(old))) {
+        set_managed(object, old_fields);
+    }
+}
+
+fn same_but_times(a: Option<&Value>, b: Option<&Value>) -> bool {
+    let list = |v: Option<&Value>| -> Vec<Value> {
+        let mut list = v.and_then(Value::as_array).cloned().unwrap_or_default();
+        for entry in &mut list {
+            if let Some(fields) = entry.as_object_mut() {
+                fields.remove("time");
+            }
+        }
+        list.sort_by_key(ToString::to_string);
+        list
+    };
+    list(a) == list(b)
+}
+
+/// Server-side apply.
+pub async fn apply(
+    ctx: &Ctx,
+    accept: &Accept,
+    subresource: &str,
+    bytes: &[u8],
+    options: &WriteOptions,
+) -> Result<Response, ApiError> {
+    let config =
+        crate::yaml::parse(bytes).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
+    for duplicate in crate::yaml::duplicates(bytes) {
+        if options.field_validation == codec::FieldValidation::Strict {
+            return Err(ApiError::bad_request(format!("error strict decoding YAML: {duplicate}")));
+        }
+        if options.field_validation == codec::FieldValidation::Warn {
+            ctx.warn(duplicate);
+        }
+    }
+    let config = fields(config);
+    let options = WriteOptions { tracked: true, ..options.clone() };
+    let (storage, resource) = (ctx.server.storage(), &ctx.resource);
+    let mut current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    for _ in 0..CONFLICT_TRIES {
+        let object = merged(ctx, current.as_ref().map(|c| &c.object), &config, subresource, &options)?;
+        let Some(old) = current else {
+            if !subresource.is_empty() {
+                return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
+            }
+            let uid = obj::uid(&object);
+            if !uid.is_empty() {
+                let why = format!(
+                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                );
+                return Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, &why));
+            }
+            let created = super::create::store_new(ctx, object, &options).await?;
+            return ctx.object(201, accept, created);
+        };
+        super::update::check_uid(ctx, &object, &old)?;
+        super::update::check_version(ctx, &object, &old)?;
+        match store_changed(ctx, &old, object, subresource, &options).await? {
+            Ok(object) => return ctx.object(200, accept, object),
+            Err(now) => current = now,
+        }
+    }
+    Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED))
+}
+
+/// The object (of the hub version) that an applied configuration makes of the live one.
+fn merged(
+    ctx: &Ctx,
+    live: Option<&Value>,
+    config: &Object,
+    subresource: &str,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let resource = &ctx.resource;
+    let kinds = Kinds::of(resource);
+    let view = View(&kinds);
+    let version = resource.group_version();
+    let set = reset(resource, subresource);
+    let now = obj::now();
+    let request = Request {
+        versions: &view,
+        version: &version,
+        subresource,
+        manager: &options.field_manager,
+        reset: &set,
+        now: &now,
+    };
+    let live = match live {
+        Some(live) => fields(codec::from_hub(resource, live.clone())?),
+        None => Object::new(),
+    };
+    let object = manager::apply(&live, config, options.force, &request)?;
+    let ignore = WriteOptions { field_validation: codec::FieldValidation::Ignore, ..options.clone() };
+    let mut object = codec::recheck(ctx, resource, Value::Object(object), &ignore)?;
+    codec::default(resource, &mut object);
+    let mut object = codec::to_hub(resource, object)?;
+    super::create::check_namespace(ctx, &mut object)?;
+    check_name(ctx, &object)?;
+    super::write::dedup_owners(ctx, &mut object);
+    Ok(object)
+}
