@@ -8,6 +8,7 @@ mod autoscaling;
 mod crd;
 mod events;
 mod networking;
+mod old;
 mod others;
 mod scale;
 
@@ -55,14 +56,17 @@ pub fn from_hub(resource: &Resource, mut object: Value) -> Value {
         let _ = (steps.from_hub)(fields);
     }
     relabel(resource, resource.index, &mut object);
+    if let Some(fields) = object.as_object_mut().filter(|_| old::is_old(resource)) {
+        old::as_written_then(fields);
+    }
     object
 }
 
 /// Whether objects only change their `apiVersion` to be served in this version: bytes of the hub can be served after
 /// replacing that one text.
 pub fn is_relabel_only(resource: &Resource) -> bool {
-    let moves_in = resource.is_hub() || steps(resource).is_none();
-    moves_in && same_shape(resource.ty, resource.hub().ty)
+    let moves = !resource.is_hub() && (steps(resource).is_some() || old::has_templates(resource));
+    !moves && same_shape(resource.ty, resource.hub().ty)
 }
 
 /// Whether two types write the same fields in the same way.

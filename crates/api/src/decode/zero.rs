@@ -76,7 +76,12 @@ pub fn is_written(field: &Field, value: &Value) -> bool {
         return !value.is_null() && value.as_object().is_none_or(|o| !o.is_empty());
     }
     if !field.omit_empty {
-        return true;
+        // Upstream's store does not tell empty lists and maps from missing ones: they come back as null.
+        return match (&field.ty, value) {
+            (Type::List(_), Value::Array(list)) => !list.is_empty(),
+            (Type::Map(_), Value::Object(map)) => !map.is_empty(),
+            _ => true,
+        };
     }
     match value {
         Value::Array(list) => {

@@ -12,7 +12,7 @@ pub(super) fn hook(group: &str, version: &str, kind: &str) -> Option<Hook> {
     Some(match (group, version, kind) {
         ("extensions", _, "Deployment") => |o| {
             from_template(o);
-            deployment(o, json!(1), i64::from(i32::MAX), i64::from(i32::MAX), true);
+            deployment(o, json!(1), 10, 600, true);
         },
         ("apps", "v1beta1", "Deployment") => |o| {
             from_template(o);

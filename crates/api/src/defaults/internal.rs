@@ -1,10 +1,10 @@
 //! What upstream's internal types do to objects of the newest version too, on their way in: aliases that are kept
-//! equal, fields that merge into others (`pkg/apis/core/v1/conversion.go`).
+//! equal, fields that merge into others, fields that are no pointers there (`pkg/apis/core/v1/conversion.go`).
 
 use serde_json::json;
 
 use super::Hook;
-use super::object::{child, items, text};
+use super::object::{absent, child, items, text};
 use crate::{Object, Value};
 
 /// The function of a type, by group, version and name.
@@ -23,6 +23,11 @@ pub(super) fn hook(group: &str, version: &str, kind: &str) -> Option<Hook> {
         ("core", _, "PodStatus") => |o| first_of_many(o, "podIP", "podIPs", Some("ip")),
         ("core", _, "NodeSpec") => |o| first_of_many(o, "podCIDR", "podCIDRs", None),
         ("core", _, "Secret") => string_data,
+        ("apps" | "extensions", _, "RollingUpdateDaemonSet" | "RollingUpdateDeployment") => |o| {
+            absent(o, "maxUnavailable", 0);
+            absent(o, "maxSurge", 0);
+        },
+        ("apps", _, "RollingUpdateStatefulSetStrategy") => |o| absent(o, "partition", 0),
         ("apps", _, "StatefulSetSpec") => |o| {
             for claim in items(o, "volumeClaimTemplates") {
                 claim.insert("apiVersion".to_owned(), "v1".into());

@@ -35,7 +35,7 @@ fn deployments_differ_by_version() {
     assert_eq!(old["spec"]["selector"], json!({"matchLabels": {"a": "b"}}));
     assert_eq!(old["metadata"]["labels"], json!({"a": "b"}));
     assert_eq!(old["spec"]["strategy"]["rollingUpdate"], json!({"maxSurge": 1, "maxUnavailable": 1}));
-    assert_eq!(old["spec"]["progressDeadlineSeconds"], 2147483647);
+    assert_eq!(old["spec"]["progressDeadlineSeconds"], 600);
     let new = defaulted("apps", "v1", "deployments", object());
     assert!(new["spec"].get("selector").is_none());
     assert_eq!(new["spec"]["revisionHistoryLimit"], 10);

@@ -1,0 +1,70 @@
+//! Versions that upstream no longer serves, as the servers of their time wrote them.
+//!
+//! Fields that came later stay readable in old versions only when they say more than their default: so nothing is lost
+//! between versions, and old clients see what they know.
+
+use serde_json::json;
+
+use super::{child, items};
+use crate::kinds::Resource;
+use crate::{Object, Value};
+
+/// Whether only servers before 1.25 served this version.
+pub(super) fn is_old(resource: &Resource) -> bool {
+    resource.version.contains("beta") || resource.version.contains("alpha")
+}
+
+/// Whether objects of this old version hold pod, job or claim templates, whose metadata then had a null in it.
+pub(super) fn has_templates(resource: &Resource) -> bool {
+    let kind = resource.kind.kind.as_ref();
+    is_old(resource) && matches!(kind, "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet" | "CronJob")
+}
+
+/// Old servers wrote `creationTimestamp: null` where objects are embedded, and lacked some defaults.
+pub(super) fn as_written_then(object: &mut Object) {
+    let Some(spec) = child(object, "spec") else { return };
+    for claim in items(spec, "volumeClaimTemplates") {
+        null_creation(claim);
+        claim.remove("apiVersion");
+        claim.remove("kind");
+        if let Some(claim_spec) = child(claim, "spec") {
+            forget(claim_spec, "volumeMode", &json!("Filesystem"));
+        }
+    }
+    if let Some(template) = child(spec, "template") {
+        null_creation(template);
+    }
+    if let Some(job) = child(spec, "jobTemplate") {
+        null_creation(job);
+        if let Some(template) = child(job, "spec").and_then(|s| child(s, "template")) {
+            null_creation(template);
+        }
+    }
+    if let Some(update) = child(spec, "updateStrategy").and_then(|s| child(s, "rollingUpdate")) {
+        forget(update, "maxSurge", &json!(0));
+    }
+    forget(
+        spec,
+        "persistentVolumeClaimRetentionPolicy",
+        &json!({"whenDeleted": "Retain", "whenScaled": "Retain"}),
+    );
+    for flag in ["requiresRepublish", "seLinuxMount", "storageCapacity"] {
+        forget(spec, flag, &json!(false));
+    }
+    forget(spec, "fsGroupPolicy", &json!("ReadWriteOnceWithFSType"));
+    if let Some(parameters) = child(spec, "parameters") {
+        forget(parameters, "scope", &json!("Cluster"));
+    }
+}
+
+fn forget(object: &mut Object, key: &str, default: &Value) {
+    if object.get(key) == Some(default) {
+        object.remove(key);
+    }
+}
+
+fn null_creation(object: &mut Object) {
+    if let Some(meta) = child(object, "metadata") {
+        meta.entry("creationTimestamp").or_insert(Value::Null);
+    }
+}
