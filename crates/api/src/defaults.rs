@@ -5,6 +5,7 @@
 
 mod apps;
 mod core;
+mod gates;
 mod image;
 mod internal;
 mod object;
@@ -119,7 +120,8 @@ fn hooks(name: &str) -> Vec<Hook> {
         "apps" | "extensions" => apps::hook(group, version, kind),
         _ => others::hook(group, version, kind),
     };
-    one.into_iter().chain(internal::hook(group, version, kind)).collect()
+    let own = one.into_iter().chain(internal::hook(group, version, kind));
+    own.chain(gates::hook(group, kind)).collect()
 }
 
 fn walk(id: StructId, object: &mut Object) {
