@@ -5,10 +5,10 @@
 //! - [`hash`] names templates, [`sizes`] decides how many replicas each set gets, [`status`] tells how it goes: pure;
 //! - [`rollout`] makes the steps.
 
-mod hash;
+pub(crate) mod hash;
 mod revisions;
 mod rollout;
-mod sizes;
+pub(crate) mod sizes;
 mod status;
 
 use std::sync::Arc;

@@ -11,11 +11,13 @@
 
 pub mod api;
 pub mod context;
+pub mod daemonset;
 pub mod deployment;
 pub mod discovery;
 pub mod endpoints;
 pub mod expectations;
 pub mod garbage;
+pub mod history;
 pub mod informers;
 pub mod labels;
 pub mod namespace;
@@ -26,7 +28,9 @@ pub mod pods;
 pub mod replicaset;
 mod run;
 pub mod serviceaccount;
+pub mod statefulset;
 pub mod views;
+pub mod wiring;
 
 pub use options::Options;
 pub use run::{Error, run, run_with};

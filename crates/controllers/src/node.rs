@@ -4,4 +4,4 @@
 pub mod eviction;
 pub mod health;
 pub mod podgc;
-mod taints;
+pub(crate) mod taints;

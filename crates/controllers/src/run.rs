@@ -145,6 +145,8 @@ fn controllers(context: &Context, secrets: Secrets) -> Vec<Controller> {
         ("deployment", crate::deployment::run(c()).boxed()),
         ("replicaset", crate::replicaset::run::<ReplicaSet>(c()).boxed()),
         ("replicationcontroller", crate::replicaset::run::<ReplicationController>(c()).boxed()),
+        ("daemonset", crate::daemonset::run(c()).boxed()),
+        ("statefulset", crate::statefulset::run(c()).boxed()),
         ("namespace", crate::namespace::run(c()).boxed()),
         ("endpoint", crate::endpoints::run(c()).boxed()),
         ("endpointslice", crate::endpoints::run_slices(c()).boxed()),
@@ -152,6 +154,9 @@ fn controllers(context: &Context, secrets: Secrets) -> Vec<Controller> {
         ("taint-eviction", crate::node::eviction::run(c()).boxed()),
         ("podgc", crate::node::podgc::run(c()).boxed()),
     ];
+    if context.options.enable_garbage_collector {
+        all.push(("garbagecollector", crate::garbage::run(c()).boxed()));
+    }
     match secrets.tokens {
         Some(tokens) => {
             all.push(("serviceaccount-token", crate::serviceaccount::tokens::run(c(), tokens).boxed()))

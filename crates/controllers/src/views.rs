@@ -33,7 +33,8 @@ macro_rules! view {
         }
 
         impl k8s_openapi::Resource for $name {
-            const API_VERSION: &'static str = crate::views::api_version!($group, $version);
+            const API_VERSION: &'static str =
+                if $group.is_empty() { $version } else { concat!($group, "/", $version) };
             const GROUP: &'static str = $group;
             const KIND: &'static str = stringify!($name);
             const VERSION: &'static str = $version;
@@ -53,15 +54,6 @@ macro_rules! view {
     };
 }
 
-macro_rules! api_version {
-    ("", $version:literal) => {
-        $version
-    };
-    ($group:literal, $version:literal) => {
-        concat!($group, "/", $version)
-    };
-}
-
 /// Declares a part of a view.
 macro_rules! part {
     ($(#[$doc:meta])* $name:ident, { $($(#[$field_attr:meta])* $field:ident: $type:ty),* $(,)? }) => {
@@ -74,4 +66,17 @@ macro_rules! part {
     };
 }
 
-pub(crate) use {api_version, part, view};
+pub(crate) use {part, view};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::Resource;
+
+    #[test]
+    fn views_have_the_urls_of_their_kinds() {
+        assert_eq!(Pod::url_path(&(), Some("d")), "/api/v1/namespaces/d/pods");
+        assert_eq!(Deployment::url_path(&(), None), "/apis/apps/v1/deployments");
+        assert_eq!(Pod::api_version(&()), "v1");
+    }
+}

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 /// The label that tells pods of different templates apart.
-pub(super) const LABEL: &str = "pod-template-hash";
+pub(crate) const LABEL: &str = "pod-template-hash";
 
 /// The hash of a template, as it stands in names and labels. `collisions` makes another one of the same template.
 ///
 /// Upstream prints the Go struct and hashes that; ours hashes the canonical JSON with the same function (FNV-1a, 32 bits)
 /// and writes it with the same alphabet. So names look alike but are not the same; nothing depends on that, because replica
 /// sets are found by comparing templates.
-pub(super) fn of(template: &Value, collisions: i32) -> String {
+pub(crate) fn of(template: &Value, collisions: i32) -> String {
     let mut hash = 0x811c_9dc5_u32;
     let mut add = |bytes: &[u8]| {
         for byte in bytes {
@@ -25,7 +25,7 @@ pub(super) fn of(template: &Value, collisions: i32) -> String {
 }
 
 /// Whether two templates make the same pods: all is equal but the hash label and ways to write nothing.
-pub(super) fn equal(a: &Value, b: &Value) -> bool {
+pub(crate) fn equal(a: &Value, b: &Value) -> bool {
     canonical(a) == canonical(b)
 }
 

@@ -5,37 +5,37 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::views::{Deployment, ReplicaSet};
 
 /// Replicas that the deployment wanted when the set was last scaled.
-pub(super) const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
+pub(crate) const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 /// That with the surge.
-pub(super) const MAX: &str = "deployment.kubernetes.io/max-replicas";
+pub(crate) const MAX: &str = "deployment.kubernetes.io/max-replicas";
 
 /// Replicas that a deployment wants.
-pub(super) fn wanted(deployment: &Deployment) -> i32 {
+pub(crate) fn wanted(deployment: &Deployment) -> i32 {
     deployment.spec.replicas.unwrap_or(1)
 }
 
 /// Replicas that a set shall have.
-pub(super) fn size(set: &ReplicaSet) -> i32 {
+pub(crate) fn size(set: &ReplicaSet) -> i32 {
     set.spec.replicas.unwrap_or(1)
 }
 
 /// Available pods of a set.
-pub(super) fn available(set: &ReplicaSet) -> i32 {
+pub(crate) fn available(set: &ReplicaSet) -> i32 {
     set.status.available_replicas.unwrap_or(0)
 }
 
 /// Whether pods are replaced step by step.
-pub(super) fn is_rolling(deployment: &Deployment) -> bool {
+pub(crate) fn is_rolling(deployment: &Deployment) -> bool {
     deployment.spec.strategy.type_.as_deref() != Some("Recreate")
 }
 
 /// A number from an annotation of a set.
-pub(super) fn annotated(set: &ReplicaSet, name: &str) -> Option<i32> {
+pub(crate) fn annotated(set: &ReplicaSet, name: &str) -> Option<i32> {
     set.metadata.annotations.as_ref()?.get(name)?.parse().ok()
 }
 
 /// A number or a percentage of `total`.
-pub(super) fn scaled(value: Option<&IntOrString>, total: i32, round_up: bool) -> Option<i32> {
+pub(crate) fn scaled(value: Option<&IntOrString>, total: i32, round_up: bool) -> Option<i32> {
     match value? {
         IntOrString::Int(number) => Some(*number),
         IntOrString::String(text) => {
@@ -47,7 +47,7 @@ pub(super) fn scaled(value: Option<&IntOrString>, total: i32, round_up: bool) ->
 }
 
 /// Surge and unavailability in pods. Not both are zero, else nothing could move.
-pub(super) fn fenceposts(deployment: &Deployment) -> (i32, i32) {
+pub(crate) fn fenceposts(deployment: &Deployment) -> (i32, i32) {
     if !is_rolling(deployment) {
         return (0, 0);
     }
@@ -60,7 +60,7 @@ pub(super) fn fenceposts(deployment: &Deployment) -> (i32, i32) {
 }
 
 /// Pods that may be missing while rolling.
-pub(super) fn max_unavailable(deployment: &Deployment) -> i32 {
+pub(crate) fn max_unavailable(deployment: &Deployment) -> i32 {
     let wanted = wanted(deployment);
     if !is_rolling(deployment) || wanted == 0 {
         return 0;
@@ -69,7 +69,7 @@ pub(super) fn max_unavailable(deployment: &Deployment) -> i32 {
 }
 
 /// The size for the newest set, the others being as they are.
-pub(super) fn new_size(deployment: &Deployment, newest: i32, all: i32) -> i32 {
+pub(crate) fn new_size(deployment: &Deployment, newest: i32, all: i32) -> i32 {
     let wanted = wanted(deployment);
     if !is_rolling(deployment) {
         return wanted;
@@ -83,7 +83,7 @@ pub(super) fn new_size(deployment: &Deployment, newest: i32, all: i32) -> i32 {
 
 /// The next sizes of old sets while rolling; `old` are the active ones, oldest first. First pods that are not available
 /// go, then as many of the others as the new set's pods allow.
-pub(super) fn shrink_old(
+pub(crate) fn shrink_old(
     deployment: &Deployment,
     old: &[&ReplicaSet],
     newest: Option<&ReplicaSet>,
@@ -124,7 +124,7 @@ pub(super) fn shrink_old(
 
 /// Sizes that share a change of the deployment's replicas among its active sets in proportion, while a rollout is under
 /// way (upstream's proportional scaling). `sets` are the active ones.
-pub(super) fn proportional(deployment: &Deployment, sets: &[&ReplicaSet]) -> Vec<i32> {
+pub(crate) fn proportional(deployment: &Deployment, sets: &[&ReplicaSet]) -> Vec<i32> {
     let wanted = wanted(deployment);
     let allowed = if wanted > 0 { wanted + fenceposts(deployment).0 } else { 0 };
     let total: i32 = sets.iter().map(|set| size(set)).sum();

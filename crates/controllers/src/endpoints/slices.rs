@@ -177,7 +177,7 @@ pub(super) fn plan(service: &Service, desired: Groups, existing: &[Arc<EndpointS
         let keep_empty = endpoints.is_empty();
         let mut kept_one = false;
         for (slice, kept, changed) in slices {
-            if kept.is_empty() && !(keep_empty && !kept_one) {
+            if kept.is_empty() && (kept_one || !keep_empty) {
                 actions.push(Action::Delete(slice));
                 continue;
             }

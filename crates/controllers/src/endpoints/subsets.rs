@@ -58,30 +58,32 @@ fn port_key(port: &EndpointPort) -> PortKey {
 /// The address text comes first: it is the order of upstream's lists.
 type AddressKey = (String, Option<String>);
 
+/// Addresses with their readiness.
+type Members = BTreeSet<(bool, AddressKey)>;
+
 fn address_key(address: &EndpointAddress) -> AddressKey {
     (address.ip.clone(), address.target_ref.as_ref().and_then(|target| target.uid.clone()))
 }
 
 fn pack(entries: Vec<(Option<EndpointPort>, bool, EndpointAddress)>) -> Vec<Subset> {
     let mut addresses: BTreeMap<AddressKey, EndpointAddress> = BTreeMap::new();
-    let mut by_port: BTreeMap<Option<PortKey>, (Option<EndpointPort>, BTreeSet<(bool, AddressKey)>)> =
-        BTreeMap::new();
+    let mut by_port: BTreeMap<Option<PortKey>, (Option<EndpointPort>, Members)> = BTreeMap::new();
     for (port, ready, address) in entries {
         let key = address_key(&address);
         let slot = by_port.entry(port.as_ref().map(port_key)).or_insert_with(|| (port, BTreeSet::new()));
         slot.1.insert((ready, key.clone()));
         addresses.insert(key, address);
     }
-    let mut groups: BTreeMap<BTreeSet<(bool, AddressKey)>, Vec<EndpointPort>> = BTreeMap::new();
+    let mut groups: BTreeMap<Members, Vec<EndpointPort>> = BTreeMap::new();
     for (port, members) in by_port.into_values() {
         groups.entry(members).or_default().extend(port);
     }
-    let list = |members: &BTreeSet<(bool, AddressKey)>, ready: bool| {
+    let list = |members: &Members, ready: bool| {
         let keys = members.iter().filter(|(r, _)| *r == ready);
         let list: Vec<_> = keys.filter_map(|(_, key)| addresses.get(key).cloned()).collect();
         (!list.is_empty()).then_some(list)
     };
-    let subset = |(members, ports): (BTreeSet<(bool, AddressKey)>, Vec<EndpointPort>)| Subset {
+    let subset = |(members, ports): (Members, Vec<EndpointPort>)| Subset {
         addresses: list(&members, true),
         not_ready_addresses: list(&members, false),
         ports: (!ports.is_empty()).then_some(ports),

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::{NodeCondition, Taint, Toleration};
 
 use crate::views::Node;
 
-pub(super) const NOT_READY: &str = "node.kubernetes.io/not-ready";
-pub(super) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+pub(crate) const NOT_READY: &str = "node.kubernetes.io/not-ready";
+pub(crate) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 /// Pressure conditions and their taints.
@@ -17,7 +17,7 @@ const PRESSURES: [(&str, &str); 4] = [
 ];
 
 /// A condition by type.
-pub(super) fn condition<'a>(conditions: &'a [NodeCondition], kind: &str) -> Option<&'a NodeCondition> {
+pub(crate) fn condition<'a>(conditions: &'a [NodeCondition], kind: &str) -> Option<&'a NodeCondition> {
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
@@ -32,7 +32,7 @@ fn is_managed(taint: &Taint) -> bool {
 }
 
 /// The taints a node shall have: those of others stay, ours follow from the conditions. `None` when they are so.
-pub(super) fn wanted(node: &Node, conditions: &[NodeCondition], now: &jiff::Timestamp) -> Option<Vec<Taint>> {
+pub(crate) fn wanted(node: &Node, conditions: &[NodeCondition], now: &jiff::Timestamp) -> Option<Vec<Taint>> {
     let mut ours: Vec<(&str, &str)> = Vec::new();
     let lost = match condition(conditions, "Ready").map(|ready| ready.status.as_str()) {
         Some("False") => Some(NOT_READY),
@@ -73,7 +73,7 @@ pub(super) fn wanted(node: &Node, conditions: &[NodeCondition], now: &jiff::Time
 }
 
 /// Whether a toleration stands a taint.
-pub(super) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (effect, key) = (text(&toleration.effect), text(&toleration.key));
     if !effect.is_empty() && effect != taint.effect || !key.is_empty() && key != taint.key {

@@ -245,3 +245,19 @@ part!(
         renew_time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>,
     }
 );
+
+view!(
+    /// A claim on storage.
+    PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", NamespaceResourceScope, {
+        /// Bound or not.
+        status: PersistentVolumeClaimStatus,
+    }
+);
+
+part!(
+    /// A claim's status.
+    PersistentVolumeClaimStatus, {
+        /// Pending, Bound or Lost.
+        phase: Option<String>,
+    }
+);
