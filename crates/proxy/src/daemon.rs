@@ -90,44 +90,42 @@ async fn work(config: Config, tables: IpTables, client: Client, health: Health, 
     let mut look = tokio::time::interval(config.sync_period);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look.reset();
+    let mut earliest = Instant::now();
     loop {
-        let started = Instant::now();
+        let mut again = None;
         let changed = std::mem::take(&mut *cluster.changed.lock());
-        let next = match syncer.sync(&cluster, &changed).await {
-            Ok(()) => {
-                tracing::debug!(services = changed.len(), "synced in {:?}", started.elapsed());
-                health.done();
-                retry.reset();
-                None
+        // A wake-up may be left from changes that the last sync has seen.
+        if !changed.is_empty() || syncer.must_write_all() {
+            let started = Instant::now();
+            earliest = started + config.min_sync_period;
+            match syncer.sync(&cluster, &changed).await {
+                Ok(()) => {
+                    tracing::debug!(services = changed.len(), "synced in {:?}", started.elapsed());
+                    health.done();
+                    retry.reset();
+                }
+                Err(err) => {
+                    let wait = retry.next();
+                    tracing::error!("Failed to sync iptables rules, trying again in {wait:?}: {err}");
+                    health.failed(&err);
+                    again = Some(Instant::now() + wait);
+                }
             }
-            Err(err) => {
-                let wait = retry.next();
-                tracing::error!("Failed to sync iptables rules, trying again in {wait:?}: {err}");
-                health.failed(&err);
-                Some(Instant::now() + wait)
-            }
-        };
-        // Not before the pause is over, and then as soon as there is a reason.
-        let earliest = started + config.min_sync_period;
-        let reason = async {
-            match next {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => loop {
-                    tokio::select! {
-                        () = cluster.wake.notified() => return,
-                        _ = look.tick() => {
-                            syncer.set_node_port_ips(node_port_ips(&config.node_port_addresses));
-                            if !syncer.is_intact().await {
-                                tracing::info!("iptables rules are missing, writing them again");
-                                syncer.forget();
-                                return;
-                            }
-                        }
+        }
+        match again {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => tokio::select! {
+                () = cluster.wake.notified() => {}
+                _ = look.tick() => {
+                    syncer.set_node_port_ips(node_port_ips(&config.node_port_addresses));
+                    if !syncer.is_intact().await {
+                        tracing::info!("iptables rules are missing, writing them again");
+                        syncer.forget();
                     }
-                },
-            }
-        };
-        reason.await;
+                }
+            },
+        }
+        // Changes that come close together are written together.
         tokio::time::sleep_until(earliest).await;
     }
 }

@@ -66,6 +66,11 @@ impl Syncer {
         Self { tables, context, applied: BTreeMap::new(), full: true }
     }
 
+    /// Whether the next sync writes everything, changed or not.
+    pub(crate) fn must_write_all(&self) -> bool {
+        self.full
+    }
+
     /// Everything again at the next sync.
     pub(crate) fn forget(&mut self) {
         self.full = true;
@@ -217,7 +222,7 @@ struct Fixed {
 #[derive(Default)]
 struct Restore {
     filter: String,
-    nat_chains: String,
+    nat_chains: Vec<String>,
     nat_rules: String,
     nat_removed: String,
 }
@@ -225,12 +230,12 @@ struct Restore {
 impl Restore {
     /// Naming a chain empties it, or makes it.
     fn write(&mut self, chain: &Chain) {
-        push(&mut self.nat_chains, &[":", &chain.name, " - [0:0]"]);
+        self.nat_chains.push(chain.name.clone());
         chain.rules.iter().for_each(|rule| push(&mut self.nat_rules, &[rule]));
     }
 
     fn remove(&mut self, chain: &str) {
-        push(&mut self.nat_chains, &[":", chain, " - [0:0]"]);
+        self.nat_chains.push(chain.to_owned());
         push(&mut self.nat_removed, &["-X ", chain]);
     }
 
@@ -240,15 +245,18 @@ impl Restore {
         }
         let filter = fixed.filter.into_iter().chain(filter_tail(context));
         filter.for_each(|rule| push(&mut self.filter, &[&rule]));
-        for chain in NAT_CHAINS {
-            push(&mut self.nat_chains, &[":", chain, " - [0:0]"]);
-        }
+        self.nat_chains.extend(NAT_CHAINS.map(str::to_owned));
         let nat = nat_head(context).into_iter().chain(fixed.nat).chain(nat_tail(context));
         nat.for_each(|rule| push(&mut self.nat_rules, &[&rule]));
     }
 
-    fn text(self, jumps: &[&Jump], canary: bool) -> String {
+    fn text(mut self, jumps: &[&Jump], canary: bool) -> String {
         let mut text = String::new();
+        // iptables-nft keeps chains in a sorted list that it searches from the front. With 10,000 services the last
+        // name first takes 7 seconds, any order 72.
+        self.nat_chains.sort_unstable_by(|a, b| b.cmp(a));
+        let mut nat_chains = String::new();
+        self.nat_chains.iter().for_each(|chain| push(&mut nat_chains, &[":", chain, " - [0:0]"]));
         let jumps = |table: &str| {
             let mut lines = String::new();
             // Each goes to the top: the last one of a parent chain ends up first.
@@ -257,7 +265,7 @@ impl Restore {
             }
             lines
         };
-        let nat = [self.nat_chains, self.nat_rules, self.nat_removed, jumps("nat")].concat();
+        let nat = [nat_chains, self.nat_rules, self.nat_removed, jumps("nat")].concat();
         let filter = [self.filter, jumps("filter")].concat();
         let mangle = if canary { format!(":{CANARY} - [0:0]\n") } else { String::new() };
         for (table, lines) in [("mangle", mangle), ("filter", filter), ("nat", nat)] {
