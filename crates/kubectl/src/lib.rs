@@ -34,10 +34,7 @@ use std::process::ExitCode;
 
 /// Runs one kubectl command line (without the program's name).
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<String> = args
-        .into_iter()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+    let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     match cli::run(&commands::ROOT, &args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => ExitCode::from(e.report(&mut std::io::stderr())),

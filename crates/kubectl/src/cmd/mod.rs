@@ -1,0 +1,36 @@
+//! One file per command.
+
+pub(crate) mod annotate;
+pub(crate) mod api_resources;
+pub(crate) mod api_versions;
+pub(crate) mod apply;
+pub(crate) mod auth;
+pub(crate) mod autoscale;
+pub(crate) mod cluster_info;
+pub(crate) mod completion;
+pub(crate) mod config;
+pub(crate) mod cp;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod describe;
+pub(crate) mod drain;
+pub(crate) mod edit;
+pub(crate) mod exec;
+pub(crate) mod explain;
+pub(crate) mod expose;
+pub(crate) mod generate;
+pub(crate) mod get;
+pub(crate) mod logs;
+pub(crate) mod options;
+pub(crate) mod patch;
+pub(crate) mod port_forward;
+pub(crate) mod proxy;
+pub(crate) mod replace;
+pub(crate) mod rollout;
+pub(crate) mod run;
+pub(crate) mod scale;
+pub(crate) mod set;
+pub(crate) mod taint;
+pub(crate) mod top;
+pub(crate) mod version;
+pub(crate) mod wait;
