@@ -25,6 +25,7 @@ mod networking;
 mod policy;
 mod quantity;
 mod rbac;
+mod resource;
 mod runtime_class;
 mod scheduling;
 mod selector;

@@ -158,6 +158,21 @@ pub(crate) fn canonical_cidr(path: &Path<'_>, value: &str, errs: &mut ErrorList)
     }
 }
 
+/// `IsValidInterfaceAddress`: an address with the length of its network's prefix.
+pub(crate) fn interface_address(path: &Path<'_>, value: &str, errs: &mut ErrorList) {
+    let Some(cidr) = Cidr::parse(value) else {
+        let detail = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
+        errs.invalid(path, value, detail);
+        return;
+    };
+    let ip = cidr.address.to_canonical();
+    let inside = if ip == cidr.address { 0 } else { 96 };
+    let canonical = format!("{ip}/{}", cidr.prefix.saturating_sub(inside));
+    if canonical != value {
+        errs.invalid(path, value, format!("must be in canonical form (\"{canonical}\")"));
+    }
+}
+
 /// `IsDualStackIPStrings`: at least one address of each family. `None` when one does not parse.
 pub(crate) fn is_dual_stack(ips: &[&str]) -> Option<bool> {
     let parsed = ips.iter().map(|t| parse_ip_sloppy(t)).collect::<Option<Vec<IpAddr>>>()?;

@@ -9,6 +9,7 @@ use crate::core::{
     claim, config, endpoints, event, namespace, node, pod, quota, replication_controller, service,
 };
 use crate::networking::{address, ingress, policy as network_policy};
+use crate::resource::{claim as device_claim, slice, taint};
 use crate::storage::{attachment, class, csi};
 use crate::{api_service, apps, authorization, autoscaling, batch, certificates, coordination, discovery};
 use crate::{flowcontrol, meta, policy, rbac, runtime_class, scheduling};
@@ -106,6 +107,11 @@ static ROWS: &[Row] = &[
     row("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding", false, policies::mutating_binding_create, policies::mutating_binding_update, metadata_only),
     row("apiregistration.k8s.io", "APIService", false, api_service::create, api_service::update, api_service::status_update),
     row("certificates.k8s.io", "CertificateSigningRequest", false, certificates::create, certificates::update, certificates::status_update),
+    row("resource.k8s.io", "ResourceClaim", true, device_claim::create, device_claim::update, device_claim::status_update),
+    row("resource.k8s.io", "ResourceClaimTemplate", true, device_claim::template_create, device_claim::template_update, metadata_only),
+    row("resource.k8s.io", "DeviceClass", false, device_claim::class_create, device_claim::class_update, metadata_only),
+    row("resource.k8s.io", "ResourceSlice", false, slice::create, slice::update, metadata_only),
+    row("resource.k8s.io", "DeviceTaintRule", false, taint::rule_create, taint::rule_update, taint::rule_status_update),
     review("authorization.k8s.io", "SubjectAccessReview", authorization::subject),
     review("authorization.k8s.io", "SelfSubjectAccessReview", authorization::self_subject),
     review("authorization.k8s.io", "LocalSubjectAccessReview", authorization::local_subject),
