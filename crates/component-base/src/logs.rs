@@ -26,8 +26,10 @@ pub fn init(verbosity: u8) {
     };
     let mut filter = Targets::new().with_default(ours);
     for library in [
-        "kube",
+        // Not "kube": targets match by prefix, and "kubelet" is ours.
         "kube_client",
+        "kube_core",
+        "kube_runtime",
         "hyper",
         "hyper_util",
         "h2",

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
 /// The kubelet's flags; the proxy takes the API server's address and the node's name from them.
@@ -48,10 +49,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 }
 
 fn proxy_options(kubelet: &kubelet::Options) -> proxy::Options {
-    proxy::Options {
-        master: kubelet.master.clone(),
-        kubeconfig: kubelet.kubeconfig.clone(),
-        hostname_override: kubelet.hostname_override.clone(),
-        ..proxy::Options::default()
-    }
+    let mut options = proxy::Options::parse_from(["kube-proxy"]);
+    options.master.clone_from(&kubelet.master);
+    options.kubeconfig.clone_from(&kubelet.kubeconfig);
+    options.hostname_override = kubelet.hostname_override.clone().unwrap_or_default();
+    options
 }

@@ -44,7 +44,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let volumes =
         docker.list_volumes(Some(ListVolumesOptionsBuilder::default().filters(&filter).build())).await?;
     for volume in volumes.volumes.unwrap_or_default() {
-        docker.remove_volume(&volume.name, None).await?;
+        docker.remove_volume(&volume.name, None::<bollard::query_parameters::RemoveVolumeOptions>).await?;
     }
     match std::fs::remove_dir_all(&options.state) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
