@@ -94,6 +94,18 @@ impl<'a> Target<'a> {
 
 /// Decodes the JSON body of a request for `target`.
 pub fn decode(target: &Target<'_>, body: &[u8], validation: FieldValidation) -> Result<Decoded, ApiError> {
+    decode_converted(target, body, body, Vec::new(), validation)
+}
+
+/// Decodes a body that was converted to JSON: `original` is what refusals quote, `found` are strict errors of the
+/// conversion (`line 7: key "a" already set in map`), which come before those of the decoder.
+pub fn decode_converted(
+    target: &Target<'_>,
+    body: &[u8],
+    original: &[u8],
+    found: Vec<String>,
+    validation: FieldValidation,
+) -> Result<Decoded, ApiError> {
     let strict = validation != FieldValidation::Ignore;
     let first = typed(target.schemas, &Type::Struct(target.ty), body, strict);
     // The usual case: the body says what the path says. Anything else is looked at in upstream's order.
@@ -101,8 +113,14 @@ pub fn decode(target: &Target<'_>, body: &[u8], validation: FieldValidation) -> 
         crate::meta::kind(&t.value) == target.kind
             && kinds::split_api_version(crate::meta::api_version(&t.value)) == (target.group, target.version)
     });
-    let mut decoded =
-        if exact { first.map_err(ApiError::bad_request)? } else { meta::recheck(target, body, first)? };
+    let mut decoded = if exact {
+        first.map_err(ApiError::bad_request)?
+    } else {
+        meta::recheck(target, body, original, first)?
+    };
+    if strict {
+        decoded.strict.splice(0..0, found);
+    }
     if validation == FieldValidation::Strict && !decoded.strict.is_empty() {
         let text = format!("strict decoding error: {}", decoded.strict.join(", "));
         return Err(cannot_be_handled(target.kind, target.version, target.kind, &text));
@@ -154,19 +172,11 @@ pub fn typed(schemas: &Schemas, ty: &Type, text: &[u8], strict: bool) -> Result<
 
 /// Reads JSON of any shape; `strict` lists duplicate fields.
 pub fn untyped(text: &[u8]) -> Result<Typed, String> {
-    let mut strict = Vec::new();
     let mut reader = json::Reader::new(text);
-    let value = reader
-        .value(0, &mut |path| {
-            if strict.len() < 100 {
-                strict.push(format!("duplicate field {}", crate::field::go_quote(path)));
-            }
-        })
-        .and_then(|value| reader.end().map(|()| value));
-    match value {
-        Ok(value) => Ok(Typed { value, strict }),
-        Err(_) => Err(malformed(text)),
-    }
+    let read = reader.value_with_duplicates().and_then(|read| reader.end().map(|()| read));
+    let (value, duplicates) = read.map_err(|_| malformed(text))?;
+    let report = |path: String| format!("duplicate field {}", crate::field::go_quote(&path));
+    Ok(Typed { value, strict: duplicates.into_iter().map(report).collect() })
 }
 
 fn malformed(text: &[u8]) -> String {

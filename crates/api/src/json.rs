@@ -9,7 +9,7 @@ mod write;
 
 pub use check::check;
 pub(crate) use reader::float;
-pub use reader::{Malformed, Reader};
+pub use reader::{MAX_DUPLICATES, Malformed, Reader};
 pub use write::go_json;
 
 /// Go's `maxNestingDepth`, for values that are skipped.

@@ -99,9 +99,10 @@ fn unrecognized(expected: &str, why: &str, body: &[u8]) -> ApiError {
 pub(super) fn recheck(
     target: &Target<'_>,
     body: &[u8],
+    original: &[u8],
     first: Result<Typed, String>,
 ) -> Result<Typed, ApiError> {
-    let meta = interpret(body).map_err(|why| unrecognized(target.kind, &why, body))?;
+    let meta = interpret(body).map_err(|why| unrecognized(target.kind, &why, original))?;
     let kind = if meta.kind.is_empty() { target.kind } else { &meta.kind };
     let (group, version) = match (meta.group.as_str(), meta.version.as_str()) {
         ("", "") => (target.group, target.version),

@@ -160,3 +160,20 @@ fn deep_nesting_is_refused_not_a_crash() {
     let body = format!(r#"{{"spec":{{"versions":[{{"schema":{{"openAPIV3Schema":{schema}}}}}]}}}}"#);
     assert!(decode(&Target::of(crds).unwrap(), body.as_bytes(), FieldValidation::Ignore).is_err());
 }
+
+#[test]
+fn untyped_json_lists_duplicates_with_their_paths() {
+    let read = untyped(br#"{"a":{"b":[1,{"c":1,"c":2}]},"a":3}"#).unwrap();
+    assert_eq!(read.value, json!({"a": 3}));
+    assert_eq!(read.strict, ["duplicate field \"a.b[1].c\"", "duplicate field \"a\""]);
+}
+
+/// Reporting a duplicate once formatted its path at every level: quadratic in a hostile body.
+#[test]
+fn many_deep_duplicates_stay_cheap() {
+    let inner = format!("{{{}}}", vec!["\"k\":1"; 100_000].join(","));
+    let deep = format!("{}{inner}{}", "{\"a\":".repeat(400), "}".repeat(400));
+    let start = std::time::Instant::now();
+    assert_eq!(untyped(deep.as_bytes()).unwrap().strict.len(), 1);
+    assert!(start.elapsed() < std::time::Duration::from_secs(5));
+}

@@ -137,7 +137,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn report(&mut self, what: &str, at: &At<'_>, name: &str) {
-        let Some(list) = &mut self.strict else { return };
+        let Some(list) = self.strict.as_mut().filter(|list| list.len() < MAX_STRICT_ERRORS) else { return };
         let mut path = String::new();
         at.write_path(&mut path);
         if !path.is_empty() {
@@ -145,7 +145,7 @@ impl<'a> Decoder<'a> {
         }
         path.push_str(name);
         let text = format!("{what} field {}", crate::field::go_quote(&path));
-        if list.len() < MAX_STRICT_ERRORS && !list.contains(&text) {
+        if !list.contains(&text) {
             list.push(text);
         }
     }
@@ -161,7 +161,7 @@ impl<'a> Decoder<'a> {
         let first = self.reader.peek()?;
         match ty {
             Type::Any | Type::RawExtension => {
-                let value = self.reader.value(self.depth, &mut |_| {})?;
+                let value = self.reader.value(self.depth)?;
                 return Ok((!value.is_null()).then_some(value));
             }
             Type::IntOrString | Type::Quantity | Type::Time | Type::MicroTime | Type::Duration => {
@@ -279,7 +279,7 @@ impl<'a> Decoder<'a> {
 
     fn unknown(&mut self, of: &Struct, key: String, at: &At<'_>, out: &mut Object) -> Result<()> {
         if of.preserve_unknown {
-            let value = self.reader.value(self.depth, &mut |_| {})?;
+            let value = self.reader.value(self.depth)?;
             out.insert(key, value);
             return Ok(());
         }

@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(check(text.as_bytes()), Ok(()), "{text}");
             let mut reader = Reader::new(text.as_bytes());
             assert!(reader.skip().and_then(|()| reader.end()).is_ok(), "{text}");
-            let value = Reader::new(text.as_bytes()).value(0, &mut |_| {}).unwrap();
+            let value = Reader::new(text.as_bytes()).value(0).unwrap();
             assert_eq!(
                 value,
                 serde_json::from_str::<crate::Value>(text)

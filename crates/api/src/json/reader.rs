@@ -252,8 +252,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Any value. Of keys that come twice the last one counts; `duplicate` is told about them.
-    pub fn value(&mut self, depth: usize, duplicate: &mut dyn FnMut(&str)) -> Result<Value> {
+    /// Any value. Of keys that come twice the last one counts.
+    pub fn value(&mut self, depth: usize) -> Result<Value> {
+        self.any(depth, &mut None)
+    }
+
+    /// Any value, with the paths of keys that come twice (the first [`MAX_DUPLICATES`]).
+    pub fn value_with_duplicates(&mut self) -> Result<(Value, Vec<String>)> {
+        let mut duplicates = Some(Duplicates::default());
+        let value = self.any(0, &mut duplicates)?;
+        Ok((value, duplicates.unwrap_or_default().found))
+    }
+
+    fn any(&mut self, depth: usize, duplicates: &mut Option<Duplicates>) -> Result<Value> {
         if depth > MAX_VALUE_DEPTH {
             return Err(Malformed);
         }
@@ -265,15 +276,10 @@ impl<'a> Reader<'a> {
                 while self.more(first, b'}')? {
                     first = false;
                     let key = self.key()?;
-                    let value = {
-                        let mut below = |path: &str| {
-                            let dot = if path.starts_with('[') { "" } else { "." };
-                            duplicate(&format!("{key}{dot}{path}"));
-                        };
-                        self.value(depth + 1, &mut below)?
-                    };
-                    if out.contains_key(key.as_ref()) {
-                        duplicate(&key);
+                    let before = duplicates.as_mut().map(|d| d.enter(&key, out.contains_key(key.as_ref())));
+                    let value = self.any(depth + 1, duplicates)?;
+                    if let (Some(d), Some(before)) = (duplicates.as_mut(), before) {
+                        d.path.truncate(before);
                     }
                     out.insert(key.into_owned(), value);
                 }
@@ -283,12 +289,15 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 let mut out = Vec::new();
                 while self.more(out.is_empty(), b']')? {
-                    let index = out.len();
-                    let mut below = |path: &str| {
-                        let dot = if path.starts_with('[') { "" } else { "." };
-                        duplicate(&format!("[{index}]{dot}{path}"));
-                    };
-                    out.push(self.value(depth + 1, &mut below)?);
+                    let before = duplicates.as_mut().map(|d| {
+                        let before = d.path.len();
+                        d.path.push_str(&format!("[{}]", out.len()));
+                        before
+                    });
+                    out.push(self.any(depth + 1, duplicates)?);
+                    if let (Some(d), Some(before)) = (duplicates.as_mut(), before) {
+                        d.path.truncate(before);
+                    }
                 }
                 Value::Array(out)
             }
@@ -307,6 +316,31 @@ impl<'a> Reader<'a> {
             }
             _ => number(self.number()?),
         })
+    }
+}
+
+/// How many duplicate keys are reported, as upstream does.
+pub const MAX_DUPLICATES: usize = 100;
+
+/// Keys that came twice, and where the reader is.
+#[derive(Default)]
+struct Duplicates {
+    path: String,
+    found: Vec<String>,
+}
+
+impl Duplicates {
+    /// Steps into a key; returns the length to go back to.
+    fn enter(&mut self, key: &str, again: bool) -> usize {
+        let before = self.path.len();
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.push_str(key);
+        if again && self.found.len() < MAX_DUPLICATES && !self.found.contains(&self.path) {
+            self.found.push(self.path.clone());
+        }
+        before
     }
 }
 
