@@ -1,6 +1,11 @@
 //! kube-proxy from start to stop.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::{Ipv4Addr, SocketAddrV4},
+    sync::Arc,
+    time::Duration,
+};
 
 use client::{
     ConnectOptions, ErrorExt, GoError, ObjectKey,
@@ -22,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error,
     config::Config,
-    model::{self, Cidr},
+    conntrack::{self, UdpServices},
+    model::{self, Cidr, Endpoint, ServicePort},
     options::Options,
     rules::{Context, ServiceRules, service_rules},
     sync::{self, Source, Syncer},
@@ -101,6 +107,7 @@ async fn work(config: Config, tables: IpTables, client: Client, health: Health, 
             match syncer.sync(&cluster, &changed).await {
                 Ok(()) => {
                     tracing::debug!(services = changed.len(), "synced in {:?}", started.elapsed());
+                    forget_udp_flows(cluster.udp_services(&changed)).await;
                     health.done();
                     retry.reset();
                 }
@@ -127,6 +134,18 @@ async fn work(config: Config, tables: IpTables, client: Client, health: Health, 
         }
         // Changes that come close together are written together.
         tokio::time::sleep_until(earliest).await;
+    }
+}
+
+/// Flows to endpoints that are gone. What fails costs somebody a few lost packets, and is only said.
+async fn forget_udp_flows(services: UdpServices) {
+    if services.is_empty() {
+        return;
+    }
+    match tokio::task::spawn_blocking(move || conntrack::clean(&services)).await {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(count)) => tracing::info!("forgot {count} UDP flows to endpoints that are gone"),
+        Ok(Err(err)) => tracing::warn!("cannot clean up UDP flows: {err}"),
     }
 }
 
@@ -283,16 +302,13 @@ impl Cluster {
     }
 }
 
-impl Source for Cluster {
-    fn keys(&self) -> Vec<ObjectKey> {
-        self.services.store().keys()
-    }
-
-    fn rules(&self, key: &ObjectKey, context: &Context) -> ServiceRules {
-        let Some(service) = self.services.store().get(key) else { return ServiceRules::default() };
+impl Cluster {
+    /// The ports of a service with their endpoints.
+    fn ports(&self, key: &ObjectKey) -> Vec<(ServicePort, Vec<Endpoint>)> {
+        let Some(service) = self.services.store().get(key) else { return Vec::new() };
         let ports = model::service_ports(&service);
         if ports.is_empty() {
-            return ServiceRules::default();
+            return Vec::new();
         }
         let (slices, old) = match &self.endpoints {
             EndpointSource::Slices(informer) => {
@@ -300,15 +316,51 @@ impl Source for Cluster {
             }
             EndpointSource::Old(informer) => (Vec::new(), informer.store().get(key)),
         };
+        let endpoints = |name: &str, port: &ServicePort| match &old {
+            Some(old) => model::old_endpoints(old, name, &port.protocol, &self.node),
+            None => {
+                model::slice_endpoints(slices.iter().map(AsRef::as_ref), name, &port.protocol, &self.node)
+            }
+        };
+        ports
+            .into_iter()
+            .map(|(name, port)| {
+                let endpoints = endpoints(&name, &port);
+                (port, endpoints)
+            })
+            .collect()
+    }
+
+    /// Where the UDP ports among these services lead.
+    fn udp_services(&self, keys: &BTreeSet<ObjectKey>) -> UdpServices {
+        let mut found = UdpServices::default();
+        for (port, endpoints) in keys.iter().flat_map(|key| self.ports(key)) {
+            if port.protocol != "udp" {
+                continue;
+            }
+            let endpoints: HashSet<SocketAddrV4> =
+                endpoints.iter().map(|endpoint| SocketAddrV4::new(endpoint.ip, endpoint.port)).collect();
+            for ip in
+                std::iter::once(&port.cluster_ip).chain(&port.external_ips).chain(&port.load_balancer_ips)
+            {
+                found.by_address.insert(SocketAddrV4::new(*ip, port.port), endpoints.clone());
+            }
+            if port.node_port != 0 {
+                found.by_node_port.insert(port.node_port, endpoints);
+            }
+        }
+        found
+    }
+}
+
+impl Source for Cluster {
+    fn keys(&self) -> Vec<ObjectKey> {
+        self.services.store().keys()
+    }
+
+    fn rules(&self, key: &ObjectKey, context: &Context) -> ServiceRules {
         let mut all = ServiceRules::default();
-        for (name, port) in ports {
-            let endpoints = match &old {
-                Some(old) => model::old_endpoints(old, &name, &port.protocol, &self.node),
-                None => {
-                    let slices = slices.iter().map(AsRef::as_ref);
-                    model::slice_endpoints(slices, &name, &port.protocol, &self.node)
-                }
-            };
+        for (port, endpoints) in self.ports(key) {
             let one = service_rules(&port, &endpoints, context);
             all.nat.extend(one.nat);
             all.filter.extend(one.filter);

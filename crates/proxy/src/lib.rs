@@ -14,6 +14,7 @@
 
 mod chains;
 mod config;
+mod conntrack;
 mod daemon;
 mod endpoints;
 mod model;

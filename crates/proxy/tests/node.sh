@@ -64,17 +64,20 @@ in_ns $x ip link set eth0 up
 in_ns $n sysctl -qw net.ipv4.ip_forward=0 # kube-proxy sets it: the namespace is not the machine's
 cat >"$dir/udp.py" <<'PY'
 import socket
+p = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); p.connect(("10.5.1.1", 9)); me = p.getsockname()[0].encode()
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 5353))
 while True:
-    data, peer = s.recvfrom(100); s.sendto(b"udp " + data, peer)
+    data, peer = s.recvfrom(100); s.sendto(b"udp " + data + b" " + me, peer)
 PY
 cat >"$dir/ask.py" <<'PY'
 import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); s.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); s.bind(("", 4000)); s.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
 print(s.recvfrom(100)[0].decode())
 PY
-ip netns exec $p1 python3 "$dir/udp.py" &
-pids+=($!)
+for ns in $p1 $p2; do
+    ip netns exec $ns python3 "$dir/udp.py" &
+    pids+=($!)
+done
 ip netns exec $n python3 "$here/fake_api.py" $port &
 pids+=($!)
 
@@ -88,14 +91,14 @@ services() { # <session affinity of web> <further objects>
  {"metadata":{"name":"empty"},"spec":{"type":"NodePort","clusterIP":"10.0.0.99","ports":[{"protocol":"TCP","port":80,"nodePort":30099}]}}$2]
 JSON
 }
-slices() { # <addresses of web>
+slices() { # <addresses of web> <address of dns>
     local endpoints=""
     for ip in $1; do endpoints="$endpoints,{\"addresses\":[\"$ip\"],\"conditions\":{\"ready\":true}}"; done
     control endpointslices <<JSON
 [{"metadata":{"name":"web-1","labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv4",
   "endpoints":[${endpoints#,}],"ports":[{"name":"http","protocol":"TCP","port":8080}]},
  {"metadata":{"name":"dns-1","labels":{"kubernetes.io/service-name":"dns"}},"addressType":"IPv4",
-  "endpoints":[{"addresses":["10.5.1.2"]}],"ports":[{"name":"","protocol":"UDP","port":5353}]}]
+  "endpoints":[{"addresses":["${2:-10.5.1.2}"]}],"ports":[{"name":"","protocol":"UDP","port":5353}]}]
 JSON
 }
 
@@ -131,7 +134,8 @@ both $n 127.0.0.1:30080   # node port on localhost
 both $p1 10.0.0.80:80     # cluster address from a pod, itself included
 in_ns $x ip route add 198.51.100.7 via 10.213.0.1
 both $x 198.51.100.7:80   # external address
-[ "$(in_ns $n python3 "$dir/ask.py" 10.0.0.10 53)" = "udp hello" ] || fail "udp"
+ask() { in_ns $n python3 "$dir/ask.py" 10.0.0.10 53; }
+[ "$(ask)" = "udp hello 10.5.1.2" ] || fail "udp"
 # No endpoints: refused at once (curl's exit code 7), from inside and outside.
 refused() { local code=0; in_ns "$1" curl -s -m 2 "http://$2/" || code=$?; [ $code = 7 ] || fail "$2 from $1: $code"; }
 refused $n 10.0.0.99:80
@@ -151,6 +155,12 @@ slices "10.5.1.3"
 one_left() { ! in_ns $n iptables-$flavour-save -t nat | grep -q 'DNAT.*10.5.1.2:8080'; }
 until_true one_left
 for _ in 1 2 3 4 5; do [ "$(get $n 10.0.0.80:80)" = pod-3 ] || fail "a pod that is gone was asked"; done
+
+# A UDP endpoint moves: a flow from the same port follows it.
+slices "10.5.1.3" 10.5.1.3
+moved() { [ "$(ask)" = "udp hello 10.5.1.3" ]; }
+until_true moved
+grep -q 'forgot 1 UDP flows' "$dir/proxy.log" || fail "the old flow was not forgotten"
 
 # Session affinity: the same pod every time.
 slices "10.5.1.2 10.5.1.3"
