@@ -31,7 +31,7 @@ pub struct Advertised {
 }
 
 /// Creates an object unless it is there.
-async fn ensure(
+pub async fn ensure(
     server: &Server,
     resource: &Resource,
     namespace: &str,

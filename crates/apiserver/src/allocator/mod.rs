@@ -114,6 +114,11 @@ impl Allocators {
         })
     }
 
+    /// The network that addresses come from.
+    pub const fn network(&self) -> Network {
+        self.network
+    }
+
     /// The first address: the API server's own service has it.
     pub fn first_address(&self) -> Ipv4Addr {
         self.network.nth(1)

@@ -136,7 +136,18 @@ impl Allocators {
                 Err(_) => return Err(clash("provided IP is already allocated".into())),
             }
         }
+        let selects =
+            obj::at(service, "spec.selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty());
         let spec = obj::child_mut(service, "spec");
+        // A headless service without a selector may have endpoints of any family.
+        let open = address == "None"
+            && !selects
+            && spec.get("ipFamilies").is_none()
+            && spec.get("ipFamilyPolicy").is_none();
+        if open {
+            spec.insert("ipFamilyPolicy".into(), "RequireDualStack".into());
+            spec.insert("ipFamilies".into(), json!(["IPv4", "IPv6"]));
+        }
         let families = if address.contains(':') { json!(["IPv6"]) } else { json!(["IPv4"]) };
         spec.insert("clusterIP".into(), address.clone().into());
         spec.entry("clusterIPs").or_insert_with(|| json!([address]));

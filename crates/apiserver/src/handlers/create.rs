@@ -105,7 +105,8 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
     server.admission().admit(server, &attributes, &mut object).await?;
     fill_system_fields(&mut object);
     generate_name(&mut object);
-    strategy::prepare_create(resource, &mut object);
+    strategy::prepare_create(resource, &mut object, &ctx.user);
+    write::warn_create(ctx, &object);
     let held = write::before_create(ctx, &mut object, options).await?;
     let result = async {
         write::validate_create(ctx, &object)?;

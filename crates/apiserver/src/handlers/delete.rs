@@ -60,6 +60,11 @@ pub async fn delete(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     Ok(encode::json_bytes(200, status::success(&details, 0).into(), &accept))
 }
 
+/// Deletes the object that the path names, with options that are at hand.
+pub async fn named(ctx: &Ctx, options: DeleteOptions) -> Result<(), ApiError> {
+    delete_named(ctx, &ctx.info.name, options).await.map(|_| ())
+}
+
 /// Deletes all objects that selectors choose.
 pub async fn collection(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let accept = ctx.accept()?;
@@ -163,7 +168,8 @@ async fn once(
     Ok(Ok(Outcome::Gone(object)))
 }
 
-fn preconditions(ctx: &Ctx, object: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
+/// The uid and the version that the options name must be the object's.
+pub fn preconditions(ctx: &Ctx, object: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
     let kind = GroupName { group: &ctx.resource.group, name: &ctx.resource.kind };
     let name = obj::name(object);
     if let Some(uid) = options.uid.as_deref().filter(|u| *u != obj::uid(object)) {

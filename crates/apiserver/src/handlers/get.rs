@@ -52,5 +52,10 @@ pub async fn get(ctx: &Ctx) -> Result<Response, ApiError> {
         out.put_u8(b'\n');
         return Ok(encode::whole(200, out.freeze(), "application/json", accept.gzip));
     }
+    if let Some(convert) = accept.convert.as_ref().filter(|c| c.kind == "Table") {
+        let metadata = serde_json::json!({"resourceVersion": item.revision().to_string()});
+        let value = crate::negotiate::table::list(ctx, convert, metadata, std::slice::from_ref(&item))?;
+        return Ok(encode::value(200, &value, &accept));
+    }
     ctx.asked(200, &accept, item_value(resource, &item)?)
 }

@@ -89,6 +89,9 @@ impl Ctx {
 
     /// What makes the cells of tables.
     pub fn printer(&self) -> &'static printers::Printer {
+        if self.info.subresource == "scale" {
+            return printers::Printer::of("autoscaling", "scale");
+        }
         printers::Printer::of(&self.resource.hub_group, &self.resource.plural)
     }
 
@@ -144,7 +147,9 @@ fn route(ctx: &Ctx) -> Result<(), ApiError> {
         } else {
             info.verb
         };
-        if !resource.allows(verb) || (verb == "create" && !info.name.is_empty()) {
+        let misplaced =
+            if info.name.is_empty() { matches!(verb, "update" | "patch") } else { verb == "create" };
+        if !resource.allows(verb) || misplaced {
             return Err(method_not_allowed());
         }
         if all_namespaces && !matches!(verb, "list" | "watch") {

@@ -14,6 +14,7 @@ use crate::registry::codec;
 use crate::registry::storage::Stored;
 
 pub mod kinds;
+mod shown;
 
 use kinds::PatchType;
 
@@ -77,19 +78,10 @@ fn patched_once(
     let changed = kinds::apply(patch_type, &patch.value, asked, resource.api.ty)?;
     let mut object = decode_again(ctx, patch_type, patch, changed, options)?;
     codec::default(resource, &mut object);
+    check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
     let mut object = codec::to_hub(resource, object)?;
-    check_namespace(ctx, &mut object)?;
     write::dedup_owners(ctx, &mut object);
-    // A patch may carry preconditions like any object.
-    let uid = crate::registry::obj::uid(&object).to_owned();
-    if !uid.is_empty() && uid != crate::registry::obj::uid(&old.object) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            crate::registry::obj::uid(&old.object)
-        );
-        return Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, &why));
-    }
     check_version(ctx, &object, old)?;
     Ok(object)
 }
@@ -102,15 +94,22 @@ fn decode_again(
     changed: Value,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
-    let Some(ty) = ctx.resource.api.ty else { return Ok(changed) };
-    let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;
+    let resource = &ctx.resource;
+    let Some(ty) = resource.api.ty else { return Ok(changed) };
     let shown = || match patch_type {
         PatchType::Strategic => patch::strategic::go_print(&patch.value),
-        _ => text.clone(),
+        _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
     };
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
-    let ty = api::schema::Type::Struct(ty);
-    let typed = api::decode::typed(api::schema::builtin(), &ty, text.as_bytes(), strictly)
+    let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;
+    let target = api::decode::Target {
+        group: &resource.group,
+        version: &resource.version,
+        kind: &resource.kind,
+        ty,
+        schemas: api::schema::builtin(),
+    };
+    let typed = shown::decode(&target, &changed, text.as_bytes(), strictly)
         .map_err(|why| kinds::misfit(&shown(), &why))?;
     let mut strict = patch.strict.clone();
     if strictly {

@@ -1,9 +1,12 @@
 //! What lies below an object: status, scale, binding, finalize and the rest.
 
 pub mod binding;
+pub mod eviction;
 pub mod finalize;
+pub mod review;
 pub mod scale;
 pub mod status;
+pub mod token;
 
 use std::sync::Arc;
 
@@ -15,8 +18,12 @@ use crate::http::{Incoming, Response};
 /// A request that the plain verbs do not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
-    /// `/status`.
+    /// `/status` and other parts that show the object itself: `/approval`, `/ephemeralcontainers`, `/resize`.
     Status,
+    /// `pods/eviction`.
+    Eviction,
+    /// `serviceaccounts/token`.
+    Token,
     /// `/scale`.
     Scale,
     /// `pods/binding`, and POST to `bindings`.
@@ -39,7 +46,9 @@ pub fn special(ctx: &Ctx) -> Option<Special> {
         "" if resource.is("", "componentstatuses") => Special::ComponentStatus,
         "" if resource.key_prefix.is_empty() => Special::Review,
         "" => return None,
-        "status" => Special::Status,
+        "status" | "approval" | "ephemeralcontainers" | "resize" => Special::Status,
+        "eviction" => Special::Eviction,
+        "token" => Special::Token,
         "scale" => Special::Scale,
         "binding" => Special::Binding,
         "finalize" => Special::Finalize,
@@ -56,6 +65,9 @@ pub async fn answer(ctx: &Arc<Ctx>, special: Special, body: Incoming) -> Result<
         Special::Binding => binding::answer(ctx, body).await,
         Special::Finalize => finalize::answer(ctx, body).await,
         Special::ComponentStatus => crate::component_status::answer(ctx).await,
-        Special::Review | Special::Other => Err(method_not_allowed()),
+        Special::Eviction => eviction::answer(ctx, body).await,
+        Special::Token => token::answer(ctx, body).await,
+        Special::Review => review::answer(ctx, body).await,
+        Special::Other => Err(method_not_allowed()),
     }
 }

@@ -35,9 +35,10 @@ pub async fn update(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
     let object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
+    let mut object = object;
+    check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
     let mut object = codec::to_hub(&ctx.resource, object)?;
-    check_namespace(ctx, &mut object)?;
     write::dedup_owners(ctx, &mut object);
     let updated = replace(ctx, object, &options).await?;
     ctx.object(if updated.created { 201 } else { 200 }, &accept, updated.object)
@@ -127,10 +128,7 @@ pub fn check_version(ctx: &Ctx, object: &Value, old: &Stored) -> Result<(), ApiE
     let version = obj::resource_version(object);
     let number = match version {
         "" => 0,
-        text => crate::request::query::parse_uint(text).map_err(|e| {
-            let quoted = crate::request::query::go_quote(text);
-            ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: {e}"))
-        })?,
+        text => crate::request::query::parse_uint(text).map_err(|e| ApiError::new(500, "", e))?,
     };
     if number == 0 {
         if strategy::unconditional_update(resource) {
@@ -201,11 +199,12 @@ pub async fn store_changed(
     super::managed::track(ctx, &mut object, Some(&old.object), subresource, options)?;
     server.admission().admit(server, &attributes, &mut object).await?;
     keep_system_fields(&mut object, &old.object);
-    match subresource {
-        "" | "scale" => strategy::prepare_update(resource, &mut object, &old.object),
-        "status" => strategy::prepare_status_update(resource, &mut object, &old.object),
-        _ => {}
+    strategy::update(resource, subresource, &mut object, &old.object);
+    if obj::resource_version(&object).is_empty() {
+        let version = obj::resource_version(&old.object).to_owned();
+        obj::metadata_mut(&mut object).insert("resourceVersion".into(), version.into());
     }
+    write::warn_update(ctx, subresource, &object, &old.object);
     let held = write::before_update(ctx, &mut object, &old.object, options).await?;
     let result = async {
         write::validate_update(ctx, subresource, &object, &old.object)?;

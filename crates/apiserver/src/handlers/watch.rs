@@ -29,6 +29,8 @@ pub struct Form {
     convert: Option<Convert>,
     include: table::Include,
     printer: &'static printers::Printer,
+    /// Tables: whether this frame carries the columns. Only the first of a watch does.
+    headers: bool,
 }
 
 impl Form {
@@ -43,12 +45,13 @@ impl Form {
                 1 + beta * 8 + include
             }
         };
-        version * 32 + shape
+        version * 64 + shape + if self.headers { 32 } else { 0 }
     }
 
     fn write(&self, item: &Item, out: &mut Vec<u8>) -> Result<(), ApiError> {
         if let Some(convert) = &self.convert {
-            let value = table::event(&self.resource, self.printer, convert, self.include, item)?;
+            let value =
+                table::event(&self.resource, self.printer, convert, (self.include, self.headers), item)?;
             return serde_json::to_writer(out, &value).map_err(ApiError::internal);
         }
         if self.resource.is_hub() && !self.resource.custom {
@@ -136,6 +139,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
         convert: accept.convert.clone(),
         include: table::Include::parse(&ctx.query)?,
         printer: ctx.printer(),
+        headers: true,
     };
     let seconds = match options.timeout_seconds {
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
@@ -224,6 +228,7 @@ fn frames(
             () = stop.cancelled() => return None,
         };
         let frame = form.frame(&item);
+        let form = Form { headers: false, ..form };
         Some((frame, (Some(watcher), form, stop)))
     })
 }

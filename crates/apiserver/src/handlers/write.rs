@@ -133,3 +133,19 @@ pub async fn before_update(
     }
     Ok(Held::default())
 }
+
+/// Tells the client what is odd about a new object.
+pub fn warn_create(ctx: &Ctx, object: &Value) {
+    for text in crate::registry::warnings::of(&ctx.resource, object, None) {
+        ctx.warn(text);
+    }
+}
+
+/// Tells the client what is odd about a changed object.
+pub fn warn_update(ctx: &Ctx, subresource: &str, object: &Value, old: &Value) {
+    if subresource.is_empty() {
+        for text in crate::registry::warnings::of(&ctx.resource, object, Some(old)) {
+            ctx.warn(text);
+        }
+    }
+}

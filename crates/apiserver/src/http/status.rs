@@ -78,6 +78,8 @@ fn generic(error: &ApiError) -> bool {
         (error.code, error.message.as_str()),
         (404, "the server could not find the requested resource")
             | (405, "the server does not allow this method on the requested resource")
+            | (422, "the server rejected our request due to an error in our request")
+            | (415, "415: Unsupported Media Type")
     ) || (error.code == 406 && error.message.starts_with("406: "))
 }
 

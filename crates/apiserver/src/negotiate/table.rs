@@ -155,13 +155,17 @@ pub fn event(
     resource: &Resource,
     printer: &Printer,
     convert: &Convert,
-    include: Include,
+    (include, headers): (Include, bool),
     item: &Item,
 ) -> Result<Value, ApiError> {
     if convert.kind == "Table" {
         let metadata = json!({"resourceVersion": item.revision().to_string()});
         let row = row(resource, printer, include, item)?;
-        return Ok(table(printer, convert, include, metadata, vec![row]));
+        let mut table = table(printer, convert, include, metadata, vec![row]);
+        if !headers {
+            table["columnDefinitions"] = Value::Null;
+        }
+        return Ok(table);
     }
     let object = item_value(resource, item)?;
     Ok(printers::partial_object_metadata(&object, version(convert)))

@@ -53,6 +53,10 @@ pub fn decode(
         Media::Json => Cow::Borrowed(bytes),
         Media::Yaml => Cow::Owned(crate::yaml::to_json(bytes)?),
     };
+    let mut twice = Vec::new();
+    if media == Media::Yaml && validation != FieldValidation::Ignore {
+        twice = crate::yaml::duplicates(bytes);
+    }
     let Some(ty) = ty else {
         return untyped(&json, kind);
     };
@@ -63,8 +67,20 @@ pub fn decode(
         ty,
         schemas: schema::builtin(),
     };
+    if !twice.is_empty() && validation == FieldValidation::Strict {
+        let more = decode::decode(&target, &json, FieldValidation::Warn)?;
+        twice.extend(more.warnings);
+        return Err(ApiError::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: strict decoding error: yaml: unmarshal errors:\n  {}",
+            kind.kind,
+            kind.version,
+            kind.kind,
+            twice.join("\n  ")
+        )));
+    }
     let decoded = decode::decode(&target, &json, validation)?;
-    Ok(Decoded { object: decoded.object, warnings: decoded.warnings })
+    twice.extend(decoded.warnings);
+    Ok(Decoded { object: decoded.object, warnings: twice })
 }
 
 /// A body of a kind without a type.

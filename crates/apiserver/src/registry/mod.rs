@@ -9,3 +9,4 @@ pub mod storage;
 pub mod strategy;
 pub mod system;
 pub mod validate;
+pub mod warnings;

@@ -1,13 +1,14 @@
 //! What a kind does with an object on its way in: upstream's `PrepareForCreate`, `PrepareForUpdate` and the flags of
 //! its strategies, as tables.
 
-pub mod qos;
+mod pods;
 
 use api::Value;
 use serde_json::json;
 
 use super::obj;
 use super::resource::Resource;
+use crate::authn::User;
 
 /// Kinds whose objects count the changes of what was asked for (`metadata.generation`).
 const GENERATION: [&str; 27] = [
@@ -131,12 +132,21 @@ fn resets_status(resource: &Resource) -> bool {
         && !resource.is("apiregistration.k8s.io", "apiservices")
 }
 
+/// The zero value of the kind's status, as Go writes it.
+fn zero_status(resource: &Resource) -> Option<Value> {
+    let schemas = api::schema::builtin();
+    let field = schemas.get(resource.api.hub().ty?).field("status")?;
+    Some(api::decode::zero::value(schemas, &field.ty))
+}
+
 /// `PrepareForCreate`.
-pub fn prepare_create(resource: &Resource, object: &mut Value) {
+pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
     if resets_status(resource) {
         obj::remove_field(object, "status");
-        if !resource.custom {
-            object["status"] = json!({});
+        if !resource.custom
+            && let Some(zero) = zero_status(resource)
+        {
+            object["status"] = zero;
         }
     }
     if has_generation(resource) {
@@ -152,22 +162,73 @@ pub fn prepare_create(resource: &Resource, object: &mut Value) {
             }
             spec.insert("finalizers".into(), finalizers.into());
         }
-        ("", "pods") => {
-            object["status"] = json!({"phase": "Pending", "qosClass": qos::class(object)});
-        }
+        ("", "pods") => pods::create(object),
         ("", "services") => object["status"] = json!({"loadBalancer": {}}),
         ("", "persistentvolumes") => {
             object["status"] = json!({"phase": "Pending", "lastPhaseTransitionTime": obj::now()});
         }
-        ("", "persistentvolumeclaims") => object["status"] = json!({"phase": "Pending"}),
-        ("batch", "jobs") => job_selector(object),
-        ("certificates.k8s.io", "certificatesigningrequests") => object["status"] = json!({}),
+        ("", "persistentvolumeclaims") => {
+            object["status"] = json!({"phase": "Pending"});
+            data_sources(object);
+        }
+        ("batch", "jobs") => job_selector(resource, object),
+        ("apps", "daemonsets") => set_template_generation(object, 1),
+        ("certificates.k8s.io", "certificatesigningrequests") => requester(object, user),
+        _ => {}
+    }
+}
+
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn set_template_generation(object: &mut Value, generation: i64) {
+    let notes = obj::metadata_mut(object).entry("annotations").or_insert_with(|| json!({}));
+    if let Some(notes) = notes.as_object_mut() {
+        notes.insert(TEMPLATE_GENERATION.into(), generation.to_string().into());
+    }
+}
+
+fn template_generation(object: &Value) -> i64 {
+    let note = obj::at(object, "metadata.annotations").and_then(|a| a.get(TEMPLATE_GENERATION));
+    note.and_then(Value::as_str).and_then(|t| t.parse().ok()).unwrap_or(0)
+}
+
+/// Who asks for a certificate stands in the request.
+fn requester(object: &mut Value, user: &User) {
+    let spec = obj::child_mut(object, "spec");
+    spec.insert("username".into(), user.name.as_str().into());
+    for field in ["uid", "groups", "extra"] {
+        spec.remove(field);
+    }
+    if !user.uid.is_empty() {
+        spec.insert("uid".into(), user.uid.as_str().into());
+    }
+    if !user.groups.is_empty() {
+        spec.insert("groups".into(), user.groups.clone().into());
+    }
+    if !user.extra.is_empty() {
+        let extra: api::Object = user.extra.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
+        spec.insert("extra".into(), extra.into());
+    }
+}
+
+/// `NormalizeDataSources`: each of the two fields is filled from the other.
+fn data_sources(claim: &mut Value) {
+    let spec = obj::child_mut(claim, "spec");
+    let source = spec.get("dataSource").filter(|v| !v.is_null()).cloned();
+    let reference = spec.get("dataSourceRef").filter(|v| !v.is_null()).cloned();
+    match (source, reference) {
+        (Some(source), None) => {
+            spec.insert("dataSourceRef".into(), source);
+        }
+        (None, Some(reference)) if reference.get("namespace").is_none_or(Value::is_null) => {
+            spec.insert("dataSource".into(), reference);
+        }
         _ => {}
     }
 }
 
 /// `generateSelector` of jobs: unless `manualSelector` is set, the job's pods are known by its uid.
-fn job_selector(job: &mut Value) {
+fn job_selector(resource: &Resource, job: &mut Value) {
     let (uid, name) = (obj::uid(job).to_owned(), obj::name(job).to_owned());
     if obj::at(job, "spec.manualSelector").and_then(Value::as_bool) == Some(true) {
         return;
@@ -190,6 +251,21 @@ fn job_selector(job: &mut Value) {
     if let Some(matched) = matched.as_object_mut() {
         matched.entry("batch.kubernetes.io/controller-uid").or_insert_with(|| uid.into());
     }
+    // Upstream defaults again what it reads back: a job without labels has its template's.
+    let hub = api::kinds::Resource { kind: resource.api.kind.clone(), index: 0 };
+    let own = obj::metadata(job).and_then(|m| m.get("labels")).and_then(Value::as_object);
+    let template = obj::at(job, "spec.template.metadata.labels").cloned();
+    let shared = own.is_some_and(|own| {
+        !own.is_empty()
+            && template
+                .as_ref()
+                .and_then(Value::as_object)
+                .is_some_and(|t| own.iter().all(|(k, v)| t.get(k) == Some(v)))
+    });
+    if let (true, Some(template)) = (shared, template) {
+        obj::metadata_mut(job).insert("labels".into(), template);
+    }
+    api::defaults::apply(&hub, job);
 }
 
 /// Fields of the object, beside metadata and status, that a kind has: all of them make a new generation.
@@ -207,23 +283,97 @@ fn asked_changed(resource: &Resource, object: &Value, old: &Value) -> bool {
         })
 }
 
-/// `PrepareForUpdate`: what a main-resource update may not touch stays, and a change of the rest counts.
-pub fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
+/// `PrepareForUpdate` of the object itself or of one of its subresources.
+pub fn update(resource: &Resource, subresource: &str, object: &mut Value, old: &Value) {
+    match subresource {
+        "" | "scale" => prepare_update(resource, object, old),
+        "status" => prepare_status_update(resource, object, old),
+        "finalize" => {
+            // Only the finalizers of the namespace itself are written.
+            let finalizers = obj::at(object, "spec.finalizers").cloned();
+            obj::copy_field(object, old, "status");
+            let spec = obj::child_mut(object, "spec");
+            match finalizers {
+                Some(f) => spec.insert("finalizers".into(), f),
+                None => spec.remove("finalizers"),
+            };
+        }
+        "approval" => approve(object, old),
+        "ephemeralcontainers" | "resize" => pods::part(subresource, object, old),
+        _ => {}
+    }
+}
+
+/// What a main-resource update may not touch stays, and a change of the rest counts.
+fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
     if resource.subresource("status").is_some() && !resource.is("apiregistration.k8s.io", "apiservices") {
         obj::copy_field(object, old, "status");
     }
-    if resource.is("", "namespaces") {
-        let finalizers = obj::at(old, "spec.finalizers").cloned();
-        let spec = obj::child_mut(object, "spec");
-        match finalizers {
-            Some(f) => spec.insert("finalizers".into(), f),
-            None => spec.remove("finalizers"),
-        };
+    let (group, plural) = (resource.hub_group.as_str(), resource.plural.as_str());
+    match (group, plural) {
+        ("", "namespaces") => {
+            let finalizers = obj::at(old, "spec.finalizers").cloned();
+            let spec = obj::child_mut(object, "spec");
+            match finalizers {
+                Some(f) => spec.insert("finalizers".into(), f),
+                None => spec.remove("finalizers"),
+            };
+        }
+        ("", "persistentvolumeclaims") => data_sources(object),
+        ("", "pods") => pods::gates(object),
+        ("apps", "daemonsets") => {
+            let mut generation = template_generation(old);
+            let template = |v| obj::at(v, "spec.template");
+            if !obj::same(template(object), template(old)) {
+                generation += 1;
+            }
+            set_template_generation(object, generation);
+        }
+        ("certificates.k8s.io", "certificatesigningrequests") => obj::copy_field(object, old, "spec"),
+        _ => {}
     }
     if has_generation(resource) {
+        let notes = |v| obj::at(v, "metadata.annotations");
+        let noted = (group, plural) == ("apps", "deployments") && !obj::same(notes(object), notes(old));
+        let counts = (group, plural) != ("scheduling.k8s.io", "priorityclasses");
         let generation = obj::meta_number(old, "generation").unwrap_or(0);
-        let next = if asked_changed(resource, object, old) { generation + 1 } else { generation };
-        set_generation(object, next);
+        let changed = counts && (noted || asked_changed(resource, object, old));
+        set_generation(object, if changed { generation + 1 } else { generation });
+    }
+}
+
+/// Approval writes conditions, with their times.
+fn approve(object: &mut Value, old: &Value) {
+    let conditions = obj::at(object, "status.conditions").cloned();
+    obj::copy_field(object, old, "spec");
+    obj::copy_field(object, old, "status");
+    let status = obj::child_mut(object, "status");
+    match conditions {
+        Some(c) => status.insert("conditions".into(), c),
+        None => status.remove("conditions"),
+    };
+    condition_times(object, old);
+}
+
+fn condition_times(object: &mut Value, old: &Value) {
+    let before = obj::at(old, "status.conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let now = obj::now();
+    let conditions =
+        object.get_mut("status").and_then(|s| s.get_mut("conditions")).and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let same = before.iter().find(|c| c.get("type") == condition.get("type"));
+        let unset = |c: &api::Object, f: &str| c.get(f).is_none_or(Value::is_null);
+        if unset(condition, "lastUpdateTime") {
+            condition.insert("lastUpdateTime".into(), now.as_str().into());
+        }
+        if unset(condition, "lastTransitionTime") {
+            let kept = same
+                .filter(|c| c.get("status") == condition.get("status"))
+                .and_then(|c| c.get("lastTransitionTime"))
+                .filter(|t| !t.is_null())
+                .cloned();
+            condition.insert("lastTransitionTime".into(), kept.unwrap_or_else(|| now.as_str().into()));
+        }
     }
 }
 
@@ -237,54 +387,57 @@ pub fn set_generation(object: &mut Value, generation: i64) {
     }
 }
 
-/// `PrepareForUpdate` of a status update: all but the status stays, and what of metadata a status update may carry.
-pub fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
+/// Kinds whose status updates leave all of the metadata alone (`ResetObjectMetaForStatus`).
+const STATUS_ONLY: [&str; 9] = [
+    "podcertificaterequests",
+    "podgroups",
+    "servicecidrs",
+    "storageversionmigrations",
+    "resourceclaims",
+    "devicetaintrules",
+    "storageversions",
+    "volumeattachments",
+    "validatingadmissionpolicies",
+];
+
+/// All but the status stays, and what of metadata a status update may carry.
+fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
     let status = object.get("status").cloned();
-    let names: Vec<String> = object.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
-    for name in names.iter().filter(|n| !matches!(n.as_str(), "metadata" | "apiVersion" | "kind" | "status"))
-    {
-        obj::copy_field(object, old, name);
-    }
-    if let Value::Object(fields) = old {
-        for (name, value) in fields {
-            if !matches!(name.as_str(), "metadata" | "apiVersion" | "kind" | "status") {
-                object[name.as_str()] = value.clone();
-            }
-        }
+    let names: Vec<String> = object
+        .as_object()
+        .into_iter()
+        .chain(old.as_object())
+        .flat_map(api::Object::keys)
+        .filter(|n| !matches!(n.as_str(), "metadata" | "apiVersion" | "kind" | "status"))
+        .cloned()
+        .collect();
+    for name in names {
+        obj::copy_field(object, old, &name);
     }
     match status {
         Some(status) => object["status"] = status,
         None => obj::remove_field(object, "status"),
     }
-    let keep_labels = resource.custom
-        || ["deployments", "statefulsets", "replicasets", "daemonsets", "jobs", "cronjobs"]
-            .iter()
-            .any(|p| resource.plural == *p);
-    if keep_labels {
-        // These strategies take over the labels of the old object.
-        let labels = obj::at(old, "metadata.labels").cloned();
-        let meta = obj::metadata_mut(object);
-        if resource.plural == "deployments" || resource.custom {
-            match labels {
-                Some(l) => meta.insert("labels".into(), l),
-                None => meta.remove("labels"),
-            };
-        }
+    let mut keep: Vec<&str> = Vec::new();
+    if one_of(resource, &STATUS_ONLY) || resource.custom {
+        keep =
+            vec!["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"];
+    } else if resource.is("apps", "deployments") {
+        keep = vec!["labels"];
+    } else if resource.is("", "pods") {
+        keep = vec!["deletionTimestamp", "ownerReferences"];
+    } else if resource.is("apps", "daemonsets") {
+        set_template_generation(object, template_generation(old));
     }
-    if resource.is("", "pods") {
-        object["status"]["qosClass"] = obj::at(old, "status.qosClass").cloned().unwrap_or_default();
-        let keep = obj::at(old, "metadata.deletionTimestamp").cloned();
+    for name in keep {
+        let value = obj::metadata(old).and_then(|m| m.get(name)).cloned();
         let meta = obj::metadata_mut(object);
-        // `pod.DeletionTimestamp = nil`: only a delete sets it; BeforeUpdate puts the old one back.
-        match keep {
-            Some(t) => meta.insert("deletionTimestamp".into(), t),
-            None => meta.remove("deletionTimestamp"),
+        match value {
+            Some(value) => meta.insert(name.into(), value),
+            None => meta.remove(name),
         };
-        for name in ["ownerReferences"] {
-            match obj::metadata(old).and_then(|m| m.get(name)) {
-                Some(v) => obj::metadata_mut(object).insert(name.into(), v.clone()),
-                None => obj::metadata_mut(object).remove(name),
-            };
-        }
+    }
+    if resource.is("certificates.k8s.io", "certificatesigningrequests") {
+        condition_times(object, old);
     }
 }

@@ -34,6 +34,10 @@ impl PatchType {
         let offered = NAMES.iter().filter(|(_, t)| !(custom && *t == PatchType::Strategic));
         let found = offered.clone().find(|(name, _)| *name == content_type);
         found.map(|(_, t)| *t).ok_or_else(|| {
+            if !custom {
+                // Upstream's router refuses this before the handler is asked.
+                return ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+            }
             let names: Vec<&str> = offered.map(|(name, _)| *name).collect();
             ApiError::unsupported_media_type(&names)
         })

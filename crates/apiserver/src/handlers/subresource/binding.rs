@@ -23,7 +23,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let ty = ctx.resource.subresource("binding").map_or(ctx.resource.api.ty, |s| s.ty);
     let binding = write::decode(ctx, &Decode { kind, ty, own: false }, &bytes, media, &options)?;
     let named = obj::name(&binding);
-    if !ctx.info.name.is_empty() && !named.is_empty() && named != ctx.info.name {
+    if !ctx.info.name.is_empty() && named != ctx.info.name {
         return Err(ApiError::bad_request("name in URL does not match name in Binding object"));
     }
     let name = if ctx.info.name.is_empty() { named } else { ctx.info.name.as_str() };

@@ -9,18 +9,19 @@ use crate::handlers::{Ctx, create, get, method_not_allowed, patch, read_body};
 use crate::http::{Incoming, Response};
 use crate::registry::codec;
 
-/// Answers GET, PUT and PATCH.
+/// Answers GET, PUT and PATCH of a subresource that shows the object itself.
 pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
+    let subresource = ctx.info.subresource.as_str();
     match ctx.info.verb {
         "get" => get::get(ctx).await,
-        "update" => update(ctx, body, "status").await,
+        "update" => update(ctx, body, subresource).await,
         "patch" => {
             let (patch_type, bytes, options) = patch::read(ctx, body, ctx.resource.custom).await?;
             let accept = ctx.accept()?;
             if patch_type == patch::kinds::PatchType::Apply {
-                return crate::handlers::managed::apply(ctx, &accept, "status", &bytes, &options).await;
+                return crate::handlers::managed::apply(ctx, &accept, subresource, &bytes, &options).await;
             }
-            let object = patch::patched(ctx, patch_type, &bytes, "status", &options).await?;
+            let object = patch::patched(ctx, patch_type, &bytes, subresource, &options).await?;
             ctx.object(200, &accept, object)
         }
         _ => Err(method_not_allowed()),
@@ -34,9 +35,10 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
     let object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
-    check_name(ctx, &object)?;
-    let mut object = codec::to_hub(&ctx.resource, object)?;
+    let mut object = object;
     create::check_namespace(ctx, &mut object)?;
+    check_name(ctx, &object)?;
+    let object = codec::to_hub(&ctx.resource, object)?;
     let storage = ctx.server.storage();
     let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {

@@ -1,0 +1,132 @@
+//! Pods: their first status, scheduling gates, and the parts that subresources write (`pkg/registry/core/pod`).
+
+use api::Value;
+use serde_json::json;
+
+use super::set_generation;
+use crate::registry::obj;
+
+/// `podStrategy.PrepareForCreate`.
+pub(super) fn create(pod: &mut Value) {
+    let class = validation::pod_qos_class(pod.get("spec").unwrap_or(&Value::Null));
+    pod["status"] = json!({"phase": "Pending", "qosClass": class});
+    match_label_keys(pod);
+    gates(pod);
+}
+
+/// A gated pod says so in its conditions (`applySchedulingGatedCondition`).
+pub(super) fn gates(pod: &mut Value) {
+    let gated = obj::at(pod, "spec.schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());
+    if !gated {
+        return;
+    }
+    let status = obj::child_mut(pod, "status");
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    let Some(list) = conditions.as_array_mut() else { return };
+    if list.iter().any(|c| c.get("type").and_then(Value::as_str) == Some("PodScheduled")) {
+        return;
+    }
+    list.push(json!({
+        "type": "PodScheduled", "status": "False", "lastProbeTime": null, "lastTransitionTime": obj::now(),
+        "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
+    }));
+}
+
+/// `applyMatchLabelKeysAndMismatchLabelKeys`: label keys become expressions on the pod's own values.
+fn match_label_keys(pod: &mut Value) {
+    let labels = obj::at(pod, "metadata.labels").and_then(Value::as_object).cloned().unwrap_or_default();
+    let spread = pod.get_mut("spec").and_then(|s| s.get_mut("topologySpreadConstraints"));
+    for constraint in spread.and_then(Value::as_array_mut).into_iter().flatten() {
+        merge(constraint, &labels);
+    }
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let Some(affinity) =
+            pod.get_mut("spec").and_then(|s| s.get_mut("affinity")).and_then(|a| a.get_mut(kind))
+        else {
+            continue;
+        };
+        let required = affinity.get_mut("requiredDuringSchedulingIgnoredDuringExecution");
+        for term in required.and_then(Value::as_array_mut).into_iter().flatten() {
+            merge(term, &labels);
+        }
+        let preferred = affinity.get_mut("preferredDuringSchedulingIgnoredDuringExecution");
+        for weighted in preferred.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(term) = weighted.get_mut("podAffinityTerm") {
+                merge(term, &labels);
+            }
+        }
+    }
+}
+
+fn merge(term: &mut Value, labels: &api::Object) {
+    if term.get("labelSelector").is_none_or(Value::is_null) {
+        return;
+    }
+    let mut added = Vec::new();
+    for (field, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
+        for key in obj::strings(term.get(field)) {
+            if let Some(value) = labels.get(&key) {
+                added.push(json!({"key": key, "operator": operator, "values": [value]}));
+            }
+        }
+    }
+    if added.is_empty() {
+        return;
+    }
+    let selector = obj::child_mut(term, "labelSelector");
+    let list = selector.entry("matchExpressions").or_insert_with(|| json!([]));
+    if let Some(list) = list.as_array_mut() {
+        list.extend(added);
+    }
+}
+
+/// `/ephemeralcontainers` and `/resize` write their part of the pod and nothing else.
+pub(super) fn part(subresource: &str, pod: &mut Value, old: &Value) {
+    let asked = std::mem::replace(pod, old.clone());
+    let keep = obj::metadata(&asked).cloned().unwrap_or_default();
+    let meta = obj::metadata_mut(pod);
+    for field in ["resourceVersion", "managedFields"] {
+        if let Some(value) = keep.get(field) {
+            meta.insert(field.into(), value.clone());
+        }
+    }
+    if subresource == "ephemeralcontainers" {
+        let list = obj::at(&asked, "spec.ephemeralContainers").cloned();
+        let spec = obj::child_mut(pod, "spec");
+        match list {
+            Some(list) => spec.insert("ephemeralContainers".into(), list),
+            None => spec.remove("ephemeralContainers"),
+        };
+    } else {
+        for list in ["containers", "initContainers"] {
+            resources(pod, &asked, list);
+        }
+        if let Some(whole) = obj::at(&asked, "spec.resources").cloned() {
+            obj::child_mut(pod, "spec").insert("resources".into(), whole);
+        }
+    }
+    if !obj::same(pod.get("spec"), old.get("spec")) {
+        let generation = obj::meta_number(old, "generation").unwrap_or(0);
+        set_generation(pod, generation + 1);
+    }
+}
+
+/// Takes over the resources of containers that both have at the same place, or all of them when their number differs.
+fn resources(pod: &mut Value, asked: &Value, list: &str) {
+    let wanted = obj::at(asked, "spec").and_then(|s| s.get(list)).and_then(Value::as_array).cloned();
+    let wanted = wanted.unwrap_or_default();
+    let Some(own) = pod.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut) else {
+        return;
+    };
+    if own.len() != wanted.len() {
+        return;
+    }
+    for (container, new) in own.iter_mut().zip(&wanted) {
+        if container.get("name") != new.get("name") {
+            continue;
+        }
+        for field in ["resources", "resizePolicy"] {
+            obj::copy_field(container, new, field);
+        }
+    }
+}
