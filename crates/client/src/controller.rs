@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::GoError;
 use crate::queue::WorkQueue;
 
 /// What a successful reconcile wants next.
@@ -33,7 +34,7 @@ pub async fn run<K, F, Fut, E>(
     K: Clone + Eq + Hash + Display + Send + Sync + 'static,
     F: Fn(K) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Outcome, E>> + Send,
-    E: Display + Send,
+    E: std::error::Error + Send + 'static,
 {
     let reconcile = Arc::new(reconcile);
     let mut tasks = JoinSet::new();
@@ -50,10 +51,11 @@ pub async fn run<K, F, Fut, E>(
                     }
                     Err(err) => {
                         // The first failures are mostly conflicts with others' writes.
+                        let text = explain(&err);
                         if queue.failures(&key) < 3 {
-                            tracing::debug!("{name}: error syncing {key}, retrying: {err}");
+                            tracing::debug!("{name}: error syncing {key}, retrying: {text}");
                         } else {
-                            tracing::warn!("{name}: error syncing {key}, retrying: {err}");
+                            tracing::warn!("{name}: error syncing {key}, retrying: {text}");
                         }
                         queue.add_rate_limited(key.clone());
                     }
@@ -69,4 +71,11 @@ pub async fn run<K, F, Fut, E>(
     }
     queue.close();
     tasks.shutdown().await;
+}
+
+fn explain(err: &(dyn std::error::Error + 'static)) -> String {
+    match err.downcast_ref::<kube::Error>() {
+        Some(err) => GoError(err).to_string(),
+        None => err.to_string(),
+    }
 }

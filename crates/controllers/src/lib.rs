@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod context;
+pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
 pub mod discovery;
@@ -19,6 +20,7 @@ pub mod expectations;
 pub mod garbage;
 pub mod history;
 pub mod informers;
+pub mod job;
 pub mod labels;
 pub mod namespace;
 pub mod node;

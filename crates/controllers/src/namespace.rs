@@ -97,13 +97,9 @@ async fn sync(client: &Client, cached: &Namespace) -> Result<Outcome, Error> {
         return Err(Error::Content(failures.join("; ")));
     }
     if left.iter().any(|rest| rest.what.is_some()) {
-        let seconds = left.iter().map(|rest| rest.seconds).max().unwrap_or(0);
-        // Half the grace period is upstream's guess; watch often when nothing takes its time.
-        let wait = if seconds > 0 {
-            Duration::from_millis(500 * seconds.min(20) as u64)
-        } else {
-            Duration::from_millis(250)
-        };
+        // Upstream waits half the longest grace period; most pods need much less.
+        let graceful = left.iter().any(|rest| rest.seconds > 0);
+        let wait = Duration::from_millis(if graceful { 1000 } else { 250 });
         return Ok(Outcome::After(wait));
     }
     let finalizers: Vec<&String> = namespace.spec.finalizers.iter().filter(|f| *f != FINALIZER).collect();
