@@ -16,6 +16,7 @@ pub mod allocator;
 pub mod authn;
 pub mod bootstrap;
 pub mod component_status;
+pub mod crd;
 pub mod discovery;
 pub mod handlers;
 pub mod health;

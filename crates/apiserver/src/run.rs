@@ -98,6 +98,7 @@ pub fn start(server: &Server, seeded: CancellationToken, stop: &CancellationToke
     let cache = server.cache().clone();
     let stopping = stop.clone();
     tasks.spawn(async move { cache.run(stopping).await });
+    tasks.spawn(crate::crd::run(server.clone(), stop.clone()));
     tasks.spawn(bootstrap::run(server.clone(), advertised(server.options()), seeded, stop.clone()));
     let interval = parse_duration(&server.options().etcd_compaction_interval).unwrap_or(Duration::ZERO);
     if !interval.is_zero() {

@@ -49,6 +49,7 @@ struct Inner {
     inflight: Inflight,
     openapi: crate::openapi::Documents,
     relay: crate::relay::Connector,
+    definitions: crate::crd::Definitions,
     stop: CancellationToken,
 }
 
@@ -104,6 +105,7 @@ impl Server {
             inflight,
             openapi: crate::openapi::Documents::default(),
             relay,
+            definitions: crate::crd::Definitions::default(),
             stop,
         }));
         for resource in server.registry().all() {
@@ -177,6 +179,11 @@ impl Server {
     /// The keys of service account tokens.
     pub fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    /// The custom resource definitions that are served.
+    pub fn definitions(&self) -> &crate::crd::Definitions {
+        &self.0.definitions
     }
 
     /// What connects to kubelets and pods.

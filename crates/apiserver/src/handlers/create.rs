@@ -106,10 +106,11 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
     fill_system_fields(&mut object);
     generate_name(&mut object);
     strategy::prepare_create(resource, &mut object, &ctx.user);
-    write::warn_create(ctx, &object);
+
     let held = write::before_create(ctx, &mut object, options).await?;
     let result = async {
         write::validate_create(ctx, &object)?;
+        write::warn_create(ctx, &object);
         let name = obj::name(&object).to_owned();
         let attributes = Attributes { name: &name, ..attributes };
         server.admission().validate(server, &attributes, Some(&object)).await?;
@@ -123,6 +124,9 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
     match result {
         Ok(()) => {
             held.commit(ctx, options.dry_run).await;
+            if !options.dry_run {
+                crate::crd::written(server, resource).await;
+            }
             Ok(object)
         }
         Err(error) => {

@@ -42,6 +42,13 @@ async fn read_options(ctx: &Ctx, body: Incoming) -> Result<DeleteOptions, ApiErr
 pub async fn delete(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let accept = ctx.accept()?;
     let options = read_options(ctx, body).await?;
+    let unsaid = options.propagation_policy.is_none() && options.orphan_dependents.is_none();
+    if unsaid && ctx.resource.is("batch", "jobs") && ctx.resource.version == "v1" {
+        ctx.warn(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or \
+             set propagationPolicy=Orphan to suppress this warning",
+        );
+    }
     let outcome = delete_named(ctx, &ctx.info.name, options).await?;
     let (object, gone) = match outcome {
         Outcome::Gone(object) => (object, true),
@@ -135,6 +142,7 @@ async fn once(
         return Ok(Ok(Outcome::Marked(old.object.clone())));
     }
     set_gc_finalizers(ctx, &mut object, &options);
+    crate::crd::before_delete(resource, &mut object);
     let waits = !obj::finalizers(&object).is_empty();
     if grace == Grace::None && waits {
         mark(&mut object);

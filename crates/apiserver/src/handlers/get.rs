@@ -39,16 +39,12 @@ pub async fn get(ctx: &Ctx) -> Result<Response, ApiError> {
         return Err(ApiError::not_found(resource.group_resource(), &info.name));
     };
     let plain = accept.convert.is_none() && accept.media == Media::Json && !accept.pretty;
-    if plain && resource.is_hub() {
+    if plain && resource.is_hub() && !resource.custom {
         let bytes = item.bytes();
         let mut out = BytesMut::with_capacity(bytes.len() + 96);
-        if resource.custom {
-            out.put_slice(bytes);
-        } else {
-            let gv = resource.group_version();
-            out.put_slice(format!("{{\"kind\":\"{}\",\"apiVersion\":\"{gv}\",", resource.kind).as_bytes());
-            out.put_slice(&bytes[1..]);
-        }
+        let gv = resource.group_version();
+        out.put_slice(format!("{{\"kind\":\"{}\",\"apiVersion\":\"{gv}\",", resource.kind).as_bytes());
+        out.put_slice(&bytes[1..]);
         out.put_u8(b'\n');
         return Ok(encode::whole(200, out.freeze(), "application/json", accept.gzip));
     }

@@ -180,7 +180,7 @@ pub fn answer(ctx: &Ctx, accept: &Accept, list: List) -> Result<Response, ApiErr
         return Ok(encode::value(200, &value, accept));
     }
     let plain = accept.media == Media::Json && !accept.pretty;
-    if plain && resource.is_hub() {
+    if plain && resource.is_hub() && !resource.custom {
         let bytes = hub_bytes(resource, &metadata, &list.items);
         return Ok(encode::whole(200, bytes, "application/json", accept.gzip));
     }

@@ -39,12 +39,21 @@ impl<'a> Versions for View<'a> {
 
     fn schema(&self, version: &str) -> Option<Typed<'a>> {
         let (_, ty) = self.0.types.iter().find(|(v, _)| v == version)?;
-        Some(Typed::new(schema::builtin(), ty))
+        let schemas = match &self.0.resource.definition {
+            Some(custom) => custom.schemas(),
+            None => schema::builtin(),
+        };
+        Some(Typed::new(schemas, ty))
     }
 
     fn convert(&self, object: &Object, from: &str, to: &str) -> Option<Object> {
         if from == to {
             return Some(object.clone());
+        }
+        if self.0.resource.custom {
+            let mut object = object.clone();
+            object.insert("apiVersion".to_owned(), to.into());
+            return Some(object);
         }
         let at = |version: &str| {
             let index = self.0.types.iter().position(|(v, _)| v == version)?;
@@ -70,6 +79,10 @@ fn reset(resource: &Resource, subresource: &str) -> Set {
     }
     match subresource {
         "" => add(&["status"]),
+        "status" if resource.custom => {
+            add(&["metadata"]);
+            add(&["spec"]);
+        }
         "status" => {
             add(&["spec"]);
             if resource.plural == "deployments" {
@@ -190,6 +203,11 @@ pub async fn apply(
         }
     }
     let config = fields(config);
+    let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
+    if text("kind").is_empty() {
+        let (group, version) = api::kinds::split_api_version(text("apiVersion"));
+        return Err(ApiError::bad_request(format!("invalid object type: {group}/{version}, Kind=")));
+    }
     let options = WriteOptions { tracked: true, ..options.clone() };
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let mut current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;

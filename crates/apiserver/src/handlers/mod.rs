@@ -88,11 +88,17 @@ impl Ctx {
     }
 
     /// What makes the cells of tables.
-    pub fn printer(&self) -> &'static printers::Printer {
+    pub fn printer(&self) -> crate::crd::Columns {
+        let resource = &self.resource;
         if self.info.subresource == "scale" {
-            return printers::Printer::of("autoscaling", "scale");
+            return crate::crd::Columns::BuiltIn(printers::Printer::of("autoscaling", "scale"));
         }
-        printers::Printer::of(&self.resource.hub_group, &self.resource.plural)
+        match &resource.definition {
+            Some(custom) => crate::crd::Columns::Custom(custom.printer.clone()),
+            None => {
+                crate::crd::Columns::BuiltIn(printers::Printer::of(&resource.hub_group, &resource.plural))
+            }
+        }
     }
 
     /// Who owns fields when the request does not say (`managerOrUserAgent`).

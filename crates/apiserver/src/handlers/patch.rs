@@ -86,6 +86,14 @@ fn patched_once(
     Ok(object)
 }
 
+/// What upstream's libraries say of a patch that takes the whole object away.
+fn nothing_left(patch_type: PatchType) -> ApiError {
+    match patch_type {
+        PatchType::Merge => ApiError::bad_request("Invalid JSON Patch"),
+        _ => ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request"),
+    }
+}
+
 /// The patched object as its type has it; what does not fit is a 422.
 fn decode_again(
     ctx: &Ctx,
@@ -95,11 +103,17 @@ fn decode_again(
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
+    if let Some(custom) = &resource.definition {
+        return custom_again(ctx, custom, patch, changed, options);
+    }
     let Some(ty) = resource.api.ty else { return Ok(changed) };
     let shown = || match patch_type {
         PatchType::Strategic => patch::strategic::go_print(&patch.value),
         _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
     };
+    if changed.is_null() || changed.as_object().is_some_and(api::Object::is_empty) {
+        return Err(nothing_left(patch_type));
+    }
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
     let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;
     let target = api::decode::Target {
@@ -125,4 +139,25 @@ fn decode_again(
         }
     }
     Ok(typed.value)
+}
+
+/// The same for a custom resource.
+fn custom_again(
+    ctx: &Ctx,
+    custom: &crate::crd::Custom,
+    patch: &kinds::Parsed,
+    mut changed: Value,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let shown = changed.to_string();
+    let strict = crate::crd::custom::coerce(custom, &mut changed, patch.strict.clone())?;
+    match options.field_validation {
+        codec::FieldValidation::Strict if !strict.is_empty() => {
+            let why = format!("strict decoding error: {}", strict.join(", "));
+            return Err(kinds::misfit(&shown, &why));
+        }
+        codec::FieldValidation::Warn => strict.into_iter().for_each(|text| ctx.warn(text)),
+        _ => {}
+    }
+    Ok(changed)
 }

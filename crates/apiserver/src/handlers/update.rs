@@ -204,10 +204,10 @@ pub async fn store_changed(
         let version = obj::resource_version(&old.object).to_owned();
         obj::metadata_mut(&mut object).insert("resourceVersion".into(), version.into());
     }
-    write::warn_update(ctx, subresource, &object, &old.object);
     let held = write::before_update(ctx, &mut object, &old.object, options).await?;
     let result = async {
         write::validate_update(ctx, subresource, &object, &old.object)?;
+        write::warn_update(ctx, subresource, &object, &old.object);
         super::managed::keep_times(&mut object, &old.object);
         server.admission().validate(server, &attributes, Some(&object)).await?;
         let stored = put(ctx, old, &mut object, options).await;
@@ -220,6 +220,9 @@ pub async fn store_changed(
     match result {
         Ok(Ok(())) => {
             held.commit(ctx, options.dry_run).await;
+            if !options.dry_run {
+                crate::crd::written(server, resource).await;
+            }
             Ok(Ok(object))
         }
         Ok(Err(now)) => {

@@ -28,7 +28,7 @@ pub struct Form {
     resource: std::sync::Arc<Resource>,
     convert: Option<Convert>,
     include: table::Include,
-    printer: &'static printers::Printer,
+    printer: crate::crd::Columns,
     /// Tables: whether this frame carries the columns. Only the first of a watch does.
     headers: bool,
 }
@@ -51,7 +51,7 @@ impl Form {
     fn write(&self, item: &Item, out: &mut Vec<u8>) -> Result<(), ApiError> {
         if let Some(convert) = &self.convert {
             let value =
-                table::event(&self.resource, self.printer, convert, (self.include, self.headers), item)?;
+                table::event(&self.resource, &self.printer, convert, (self.include, self.headers), item)?;
             return serde_json::to_writer(out, &value).map_err(ApiError::internal);
         }
         if self.resource.is_hub() && !self.resource.custom {
@@ -62,10 +62,6 @@ impl Form {
             );
             out.extend_from_slice(head.as_bytes());
             out.extend_from_slice(&item.bytes()[1..]);
-            return Ok(());
-        }
-        if self.resource.is_hub() {
-            out.extend_from_slice(item.bytes());
             return Ok(());
         }
         serde_json::to_writer(out, &item_value(&self.resource, item)?).map_err(ApiError::internal)

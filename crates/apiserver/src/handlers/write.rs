@@ -49,6 +49,9 @@ pub fn decode(
     media: Media,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
+    if let Some(custom) = ctx.resource.definition.as_ref().filter(|_| what.own) {
+        return crate::crd::custom::decode(ctx, custom, bytes, media, options.field_validation);
+    }
     let decoded = codec::decode(bytes, media, what.kind, what.ty, options.field_validation)?;
     for warning in decoded.warnings {
         ctx.warn(warning);

@@ -43,7 +43,7 @@ pub fn object(ctx: &Ctx, convert: &Convert, object: Value) -> Result<Value, ApiE
             let include = Include::parse(&ctx.query)?;
             let metadata = list_metadata(&object);
             let hub = codec::to_hub(&ctx.resource, object.clone()).unwrap_or_else(|_| object.clone());
-            Ok(table(ctx.printer(), convert, include, metadata, vec![(hub, object)]))
+            Ok(table(&ctx.printer(), convert, include, metadata, vec![(hub, object)]))
         }
         "PartialObjectMetadata" => Ok(printers::partial_object_metadata(&object, version(convert))),
         _ => Err(ApiError::new(
@@ -87,7 +87,7 @@ pub fn list(
         return values(ctx, convert, metadata, objects);
     }
     let include = Include::parse(&ctx.query)?;
-    let printer = ctx.printer();
+    let printer = &ctx.printer();
     let mut rows = Vec::with_capacity(items.len());
     for item in items {
         rows.push(row(&ctx.resource, printer, include, item)?);
@@ -127,7 +127,7 @@ pub fn values(ctx: &Ctx, convert: &Convert, metadata: Value, objects: Vec<Value>
         "Table" => {
             let include = Include::parse(&ctx.query)?;
             let rows = objects.into_iter().map(|o| (o.clone(), o)).collect();
-            Ok(table(ctx.printer(), convert, include, metadata, rows))
+            Ok(table(&ctx.printer(), convert, include, metadata, rows))
         }
         "PartialObjectMetadataList" => {
             let gv = version(convert);

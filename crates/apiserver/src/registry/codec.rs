@@ -97,17 +97,25 @@ fn untyped(json: &[u8], kind: Kind<'_>) -> Result<Decoded, ApiError> {
 
 /// Fills in the defaults of the version that the object has.
 pub fn default(resource: &Resource, object: &mut Value) {
-    api::defaults::apply(&resource.api, object);
+    if !resource.custom {
+        api::defaults::apply(&resource.api, object);
+    }
 }
 
 /// From the version that was asked to the stored one.
 pub fn to_hub(resource: &Resource, object: Value) -> Result<Value, ApiError> {
-    api::convert::to_hub(&resource.api, object)
+    match &resource.definition {
+        Some(custom) => Ok(custom.to_hub(object)),
+        None => api::convert::to_hub(&resource.api, object),
+    }
 }
 
 /// From the stored version to the one that was asked.
 pub fn from_hub(resource: &Resource, object: Value) -> Result<Value, ApiError> {
-    Ok(api::convert::from_hub(&resource.api, object))
+    Ok(match &resource.definition {
+        Some(custom) => custom.from_hub(object),
+        None => api::convert::from_hub(&resource.api, object),
+    })
 }
 
 /// Decodes the options in a body (`DeleteOptions` and the like of `meta/v1`).
@@ -124,6 +132,14 @@ pub fn recheck(
     object: Value,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
+    if let Some(custom) = &resource.definition {
+        let mut object = object;
+        let strict = crate::crd::custom::coerce(custom, &mut object, Vec::new())?;
+        if options.field_validation == FieldValidation::Warn {
+            strict.into_iter().for_each(|text| ctx.warn(text));
+        }
+        return Ok(object);
+    }
     let Some(ty) = resource.api.ty else { return Ok(object) };
     let bytes = serde_json::to_vec(&object).map_err(ApiError::internal)?;
     let kind = Kind { group: &resource.group, version: &resource.version, kind: &resource.kind };

@@ -15,6 +15,13 @@ pub fn index(resource: &Resource) -> Option<String> {
 
 /// How the cache reads a kind's fields.
 pub fn of(resource: &Resource) -> Fields {
+    if let Some(custom) = &resource.definition {
+        let names: Arc<[String]> = crate::crd::custom::selectable(&custom.definition).into();
+        let paths = names.clone();
+        let read =
+            move |object: &Value| paths.iter().map(|p| crate::crd::custom::field_text(object, p)).collect();
+        return Fields { names, read: Arc::new(read) };
+    }
     if resource.custom {
         return Fields::default();
     }

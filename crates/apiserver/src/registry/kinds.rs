@@ -6,6 +6,11 @@ fn owned(names: &[api::schema::Name]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
+/// Warnings came with 1.19: no server ever sent one for what was gone by then.
+fn warned(of: &api::kinds::Resource) -> bool {
+    of.deprecation.as_ref().is_some_and(|d| d.removed.is_none_or(|removed| removed > (1, 19)))
+}
+
 /// A kind as seen through one of its versions.
 pub fn resource(of: &api::kinds::Resource, custom: bool) -> Resource {
     let (kind, hub) = (&of.kind, of.hub());
@@ -39,9 +44,10 @@ pub fn resource(of: &api::kinds::Resource, custom: bool) -> Resource {
         hub_version: hub.version.to_string(),
         key_prefix: kind.etcd_prefix.as_ref().map(ToString::to_string).unwrap_or_default(),
         storage_version_hash: kind.storage_version_hash.to_string(),
-        warning: of.warning(),
+        warning: of.warning().filter(|_| warned(of)),
         subresources: subresources.collect(),
         custom,
+        definition: None,
         api: of.clone(),
     }
 }

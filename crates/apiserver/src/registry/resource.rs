@@ -43,6 +43,8 @@ pub struct Resource {
     pub warning: Option<String>,
     /// Whether a custom resource definition made it.
     pub custom: bool,
+    /// The definition behind it.
+    pub definition: Option<Arc<crate::crd::Custom>>,
     /// The row of the kind table.
     pub api: api::kinds::Resource,
 }

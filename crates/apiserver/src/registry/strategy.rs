@@ -11,7 +11,7 @@ use super::resource::Resource;
 use crate::authn::User;
 
 /// Kinds whose objects count the changes of what was asked for (`metadata.generation`).
-const GENERATION: [&str; 27] = [
+const GENERATION: [&str; 26] = [
     "mutatingadmissionpolicies",
     "mutatingadmissionpolicybindings",
     "mutatingwebhookconfigurations",
@@ -32,7 +32,6 @@ const GENERATION: [&str; 27] = [
     "ingressclasses",
     "networkpolicies",
     "poddisruptionbudgets",
-    "podsecuritypolicies",
     "pods",
     "podtemplates",
     "replicationcontrollers",
@@ -173,6 +172,7 @@ pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
         }
         ("batch", "jobs") => job_selector(resource, object),
         ("apps", "daemonsets") => set_template_generation(object, 1),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => apiextensions::names::initial_status(object),
         ("certificates.k8s.io", "certificatesigningrequests") => requester(object, user),
         _ => {}
     }
@@ -275,7 +275,8 @@ fn asked_changed(resource: &Resource, object: &Value, old: &Value) -> bool {
     names.extend(fields(old));
     names
         .iter()
-        .filter(|n| !matches!(n.as_str(), "metadata" | "status" | "kind" | "apiVersion"))
+        .filter(|n| !matches!(n.as_str(), "metadata" | "kind" | "apiVersion"))
+        .filter(|n| *n != "status" || (resource.custom && resource.subresource("status").is_none()))
         .any(|n| !obj::same(object.get(n), old.get(n)))
         || (matches!(resource.plural.as_str(), "endpointslices") && {
             let labels = |v| obj::at(v, "metadata.labels");
@@ -320,6 +321,9 @@ fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
             };
         }
         ("", "persistentvolumeclaims") => data_sources(object),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => {
+            apiextensions::names::keep_stored_version(object);
+        }
         ("", "pods") => pods::gates(object),
         ("apps", "daemonsets") => {
             let mut generation = template_generation(old);

@@ -12,8 +12,8 @@ fn context(resource: &Resource, allow_privileged: bool) -> Context<'_> {
 
 /// What is wrong with a new object (of the hub version).
 pub fn create(resource: &Resource, object: &Value, privileged: bool) -> ErrorList {
-    if resource.custom {
-        return validation::validate_object_meta(object, resource.namespaced);
+    if let Some(custom) = &resource.definition {
+        return crate::crd::custom::validate_create(resource, custom, object);
     }
     let kind = &resource.api.kind.kind;
     validation::validate_create(&resource.hub_group, kind, object, &context(resource, privileged))
@@ -27,8 +27,8 @@ pub fn update(
     old: &Value,
     privileged: bool,
 ) -> ErrorList {
-    if resource.custom {
-        return validation::validate_object_meta_update(object, old, resource.namespaced);
+    if let Some(custom) = &resource.definition {
+        return crate::crd::custom::validate_update(resource, custom, subresource, object, old);
     }
     let (group, kind) = (&resource.hub_group, &resource.api.kind.kind);
     let context = context(resource, privileged);

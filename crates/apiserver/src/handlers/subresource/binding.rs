@@ -75,10 +75,12 @@ async fn bind(ctx: &Ctx, name: &str, binding: &Value, dry_run: bool) -> Result<(
         let uid = obj::uid(binding);
         if !uid.is_empty() && uid != obj::uid(&pod) {
             let why = format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+                 UID in precondition: {uid}, UID in object meta: {}",
+                storage.key(&pods, &ctx.info.namespace, name),
                 obj::uid(&pod)
             );
-            return Err(conflict(&why));
+            return Err(ApiError::conflict(pods.group_resource(), name, &why));
         }
         if obj::deleting(&pod) {
             return Err(conflict(&format!("pod {name} is being deleted, cannot be assigned to a host")));

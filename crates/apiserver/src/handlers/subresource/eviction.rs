@@ -148,13 +148,32 @@ fn decrement(ctx: &Ctx, budget: &mut Value) -> Result<(), ApiError> {
         };
         return Err(refused(message, 0));
     }
+    let generation = obj::meta_number(budget, "generation").unwrap_or(0);
     let status = obj::child_mut(budget, "status");
     status.insert("disruptionsAllowed".into(), (allowed - 1).into());
+    if allowed == 1 {
+        insufficient(status, generation);
+    }
     let pods = status.entry("disruptedPods").or_insert_with(|| json!({}));
     if let Some(pods) = pods.as_object_mut() {
         pods.insert(ctx.info.name.clone(), obj::now().into());
     }
     Ok(())
+}
+
+/// `UpdateDisruptionAllowedCondition` when nothing more is allowed.
+fn insufficient(status: &mut api::Object, generation: i64) {
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    let Some(list) = conditions.as_array_mut() else { return };
+    let is = |c: &Value, field: &str, text: &str| c.get(field).and_then(Value::as_str) == Some(text);
+    if list.iter().any(|c| is(c, "type", "DisruptionAllowed") && is(c, "status", "False")) {
+        return;
+    }
+    list.retain(|c| !is(c, "type", "DisruptionAllowed"));
+    list.push(json!({
+        "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+        "observedGeneration": generation, "lastTransitionTime": obj::now(),
+    }));
 }
 
 /// The condition DisruptionTarget becomes true before the pod is deleted.

@@ -22,7 +22,14 @@ struct Paths {
     selector: Option<String>,
 }
 
-fn paths(_ctx: &Ctx) -> Paths {
+fn paths(ctx: &Ctx) -> Paths {
+    if let Some(scale) = ctx.resource.definition.as_ref().and_then(|c| c.scale()) {
+        return Paths {
+            replicas: scale.replicas.clone(),
+            status: scale.status.clone(),
+            selector: scale.selector.clone(),
+        };
+    }
     Paths {
         replicas: "spec.replicas".into(),
         status: "status.replicas".into(),

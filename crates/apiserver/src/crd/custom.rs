@@ -1,0 +1,229 @@
+//! What differs for the resources of a definition: they are read, converted and validated by its schemas.
+
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use api::Value;
+use api::field::{Error, ErrorList, Path};
+use api::schema::Schemas;
+use api::status::ApiError;
+use apiextensions::definition::Scale;
+use apiextensions::{Definition, Version, resource as rules};
+use printers::Printer;
+
+use crate::handlers::Ctx;
+use crate::negotiate::Media;
+use crate::registry::codec::FieldValidation;
+use crate::registry::resource::Resource;
+use crate::registry::{kinds, obj};
+
+/// A definition as seen through one of its versions.
+#[derive(Debug)]
+pub struct Custom {
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// The version's place in it.
+    version: usize,
+    /// The version that objects are stored in.
+    stored: usize,
+    /// The version's columns.
+    pub printer: Arc<Printer>,
+}
+
+/// What makes the cells of a resource's tables.
+#[derive(Clone)]
+pub enum Columns {
+    /// A kind of the binary.
+    BuiltIn(&'static Printer),
+    /// A custom one.
+    Custom(Arc<Printer>),
+}
+
+impl Deref for Columns {
+    type Target = Printer;
+
+    fn deref(&self) -> &Printer {
+        match self {
+            Columns::BuiltIn(printer) => printer,
+            Columns::Custom(printer) => printer,
+        }
+    }
+}
+
+/// The fields that selectors may name, of all versions.
+pub fn selectable(definition: &Definition) -> Vec<String> {
+    let all: BTreeSet<&String> = definition.versions.iter().flat_map(|v| &v.selectable).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// The text of a selectable field.
+pub fn field_text(object: &Value, path: &str) -> String {
+    match obj::at(object, path) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+impl Custom {
+    /// The resources of a definition, the stored version first; versions that are not served are among them.
+    pub fn resources(definition: &Arc<Definition>) -> Vec<Resource> {
+        let row = &definition.row;
+        let place = |name: &str| definition.versions.iter().position(|v| v.name == name).unwrap_or(0);
+        let stored = place(&row.version);
+        (0..row.served.len())
+            .map(|index| {
+                let mut resource =
+                    kinds::resource(&api::kinds::Resource { kind: Arc::clone(row), index }, true);
+                let version = place(&resource.version);
+                resource.warning = definition.versions.get(version).and_then(|v| v.warning.clone());
+                let columns =
+                    definition.versions.get(version).map(|v| v.columns.as_slice()).unwrap_or_default();
+                // A column that cannot be read leaves the table with its default columns.
+                let printer = Printer::custom(columns).or_else(|_| Printer::custom(&[]));
+                let printer = printer.unwrap_or_else(|_| Printer::of("", "").clone());
+                let definition = Arc::clone(definition);
+                resource.definition =
+                    Some(Arc::new(Custom { definition, version, stored, printer: Arc::new(printer) }));
+                resource
+            })
+            .collect()
+    }
+
+    /// The version that is asked.
+    pub fn version(&self) -> &Version {
+        &self.definition.versions[self.version]
+    }
+
+    fn stored(&self) -> &Version {
+        &self.definition.versions[self.stored]
+    }
+
+    /// The types of all versions.
+    pub fn schemas(&self) -> &Schemas {
+        &self.definition.schemas
+    }
+
+    /// The scale subresource.
+    pub fn scale(&self) -> Option<&Scale> {
+        self.version().scale.as_ref()
+    }
+
+    /// What a stored object lacks since its definition changed.
+    pub fn complete(&self, object: &mut Value) {
+        rules::coerce_stored(&self.definition, self.stored(), object);
+    }
+
+    /// From the version that was asked to the stored one.
+    pub fn to_hub(&self, mut object: Value) -> Value {
+        if self.version != self.stored {
+            object["apiVersion"] = format!("{}/{}", self.definition.group, self.stored().name).into();
+            rules::coerce_stored(&self.definition, self.stored(), &mut object);
+        }
+        object
+    }
+
+    /// From the stored version to the one that was asked.
+    pub fn from_hub(&self, mut object: Value) -> Value {
+        self.complete(&mut object);
+        if self.version != self.stored {
+            object["apiVersion"] = format!("{}/{}", self.definition.group, self.version().name).into();
+            rules::coerce_stored(&self.definition, self.version(), &mut object);
+        }
+        object
+    }
+}
+
+/// Decodes a body as a resource of the version that is asked.
+pub fn decode(
+    ctx: &Ctx,
+    custom: &Custom,
+    bytes: &[u8],
+    media: Media,
+    validation: FieldValidation,
+) -> Result<Value, ApiError> {
+    let json = match media {
+        Media::Json => std::borrow::Cow::Borrowed(bytes),
+        Media::Yaml => std::borrow::Cow::Owned(crate::yaml::to_json(bytes)?),
+    };
+    let typed = api::decode::untyped(&json).map_err(ApiError::bad_request)?;
+    let mut object = typed.value;
+    let resource = &ctx.resource;
+    let Some(fields) = object.as_object_mut() else {
+        return Err(ApiError::bad_request("the body is no object"));
+    };
+    let missing = |v: Option<&Value>| v.and_then(Value::as_str).is_none_or(str::is_empty);
+    if missing(fields.get("apiVersion")) {
+        fields.insert("apiVersion".into(), resource.group_version().into());
+    }
+    if missing(fields.get("kind")) {
+        fields.insert("kind".into(), resource.kind.as_str().into());
+    }
+    let api_version = obj::text_at(&object, "apiVersion");
+    if api_version != resource.group_version() {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            resource.group_version()
+        )));
+    }
+    obj::metadata_mut(&mut object);
+    let strict = coerce(custom, &mut object, typed.strict)?;
+    if validation == FieldValidation::Strict && !strict.is_empty() {
+        let kind = &resource.kind;
+        return Err(ApiError::bad_request(format!(
+            "{kind} in version {} cannot be handled as a {kind}: strict decoding error: {}",
+            api::field::go_quote(&resource.version),
+            strict.join(", ")
+        )));
+    }
+    if validation == FieldValidation::Warn {
+        strict.into_iter().for_each(|text| ctx.warn(text));
+    }
+    Ok(object)
+}
+
+/// Brings an object into its version's shape; gives what strict clients want to know.
+pub fn coerce(custom: &Custom, object: &mut Value, mut strict: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let unknown =
+        rules::coerce(&custom.definition, custom.version(), object).map_err(ApiError::bad_request)?;
+    strict.extend(unknown.iter().map(|path| format!("unknown field {}", api::field::go_quote(path))));
+    Ok(strict)
+}
+
+fn wrong_kind(resource: &Resource, object: &Value) -> ErrorList {
+    let kind = obj::text_at(object, "kind");
+    if kind == resource.kind {
+        return ErrorList::new();
+    }
+    vec![Error::invalid(&Path::new("kind"), &kind.into(), format!("must be {}", resource.kind))]
+}
+
+/// What is wrong with a new resource.
+pub fn validate_create(resource: &Resource, custom: &Custom, object: &Value) -> ErrorList {
+    let mut errors = wrong_kind(resource, object);
+    if errors.is_empty() {
+        errors = validation::validate_object_meta(object, resource.namespaced);
+        errors.extend(rules::validate(custom.version(), object, None));
+    }
+    errors
+}
+
+/// What is wrong with a changed resource, or its status.
+pub fn validate_update(
+    resource: &Resource,
+    custom: &Custom,
+    subresource: &str,
+    object: &Value,
+    old: &Value,
+) -> ErrorList {
+    let mut errors = wrong_kind(resource, object);
+    if errors.is_empty() {
+        errors = validation::validate_object_meta_update(object, old, resource.namespaced);
+        errors.extend(match subresource {
+            "status" => rules::validate_status(custom.version(), object, old),
+            _ => rules::validate(custom.version(), object, Some(old)),
+        });
+    }
+    errors
+}
