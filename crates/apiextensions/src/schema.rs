@@ -1,0 +1,200 @@
+//! A version's JSON schema, read once and kept as values are checked against it
+//! (`apiserver/schema.Structural` and `kube-openapi/validation/spec.Schema` in one).
+
+use std::collections::BTreeMap;
+
+use api::{Object, Value};
+use regex::Regex;
+
+use crate::formats;
+
+/// A pattern with its regular expression, or why it is none.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As it was written.
+    pub text: String,
+    /// Compiled.
+    pub regex: Result<Regex, String>,
+}
+
+/// `additionalProperties`.
+#[derive(Clone, Debug)]
+pub struct Additional {
+    /// Whether other fields are allowed at all.
+    pub allows: bool,
+    /// What their values look like.
+    pub schema: Option<Box<Schema>>,
+}
+
+/// A schema.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    /// The types that a value may have; empty for any.
+    pub types: Vec<String>,
+    /// `null` is a value too.
+    pub nullable: bool,
+    /// What an absent field counts as.
+    pub default: Option<Value>,
+    /// A known format; others are not checked.
+    pub format: String,
+    /// The only values.
+    pub allowed: Vec<Value>,
+    /// Bounds of numbers, each with whether the bound itself is excluded.
+    pub maximum: Option<(f64, bool)>,
+    /// See `maximum`.
+    pub minimum: Option<(f64, bool)>,
+    /// Numbers are multiples of this one.
+    pub multiple_of: Option<f64>,
+    /// Characters of strings.
+    pub max_length: Option<i64>,
+    /// See `max_length`.
+    pub min_length: Option<i64>,
+    /// What strings match.
+    pub pattern: Option<Pattern>,
+    /// Items of lists.
+    pub max_items: Option<i64>,
+    /// See `max_items`.
+    pub min_items: Option<i64>,
+    /// Fields of objects.
+    pub max_properties: Option<i64>,
+    /// See `max_properties`.
+    pub min_properties: Option<i64>,
+    /// Fields that must be there.
+    pub required: Vec<String>,
+    /// Fields by name.
+    pub properties: BTreeMap<String, Schema>,
+    /// Other fields.
+    pub additional: Option<Additional>,
+    /// Items of lists.
+    pub items: Option<Box<Schema>>,
+    /// All of these hold.
+    pub all_of: Vec<Schema>,
+    /// At least one of these holds.
+    pub any_of: Vec<Schema>,
+    /// Exactly one of these holds.
+    pub one_of: Vec<Schema>,
+    /// This does not hold.
+    pub not: Option<Box<Schema>>,
+    /// `x-kubernetes-preserve-unknown-fields`.
+    pub preserve_unknown: bool,
+    /// `x-kubernetes-embedded-resource`.
+    pub embedded: bool,
+    /// `x-kubernetes-int-or-string`.
+    pub int_or_string: bool,
+    /// `x-kubernetes-list-type`.
+    pub list_type: Option<String>,
+    /// `x-kubernetes-list-map-keys`.
+    pub list_map_keys: Vec<String>,
+    /// `x-kubernetes-map-type`.
+    pub map_type: Option<String>,
+}
+
+fn flag(of: &Object, name: &str) -> bool {
+    of.get(name).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn text(of: &Object, name: &str) -> Option<String> {
+    of.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn texts(of: &Object, name: &str) -> Vec<String> {
+    let list = of.get(name).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+fn list(of: &Object, name: &str) -> Vec<Schema> {
+    of.get(name).and_then(Value::as_array).into_iter().flatten().map(Schema::parse).collect()
+}
+
+fn nested(of: &Object, name: &str) -> Option<Box<Schema>> {
+    of.get(name).filter(|v| v.is_object()).map(|v| Box::new(Schema::parse(v)))
+}
+
+impl Schema {
+    /// Reads a `JSONSchemaProps`. What makes no sense was refused when the definition was written, and is left out.
+    pub fn parse(value: &Value) -> Schema {
+        let Some(of) = value.as_object() else { return Schema::default() };
+        let int_or_string = flag(of, "x-kubernetes-int-or-string");
+        let types = match text(of, "type").filter(|t| !t.is_empty()) {
+            _ if int_or_string => vec!["integer".to_owned(), "string".to_owned()],
+            Some(one) => vec![one],
+            None => Vec::new(),
+        };
+        let number = |name: &str| of.get(name).and_then(Value::as_f64);
+        let whole = |name: &str| of.get(name).and_then(Value::as_i64);
+        let properties = of.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let additional = of.get("additionalProperties").and_then(|a| match a {
+            Value::Bool(allows) => Some(Additional { allows: *allows, schema: None }),
+            Value::Object(_) => Some(Additional { allows: true, schema: Some(Box::new(Schema::parse(a))) }),
+            _ => None,
+        });
+        let pattern = text(of, "pattern").filter(|p| !p.is_empty());
+        Schema {
+            format: formats::supported(&types, &text(of, "format").unwrap_or_default()),
+            types,
+            nullable: flag(of, "nullable"),
+            default: of.get("default").filter(|d| !d.is_null()).cloned(),
+            allowed: of.get("enum").and_then(Value::as_array).cloned().unwrap_or_default(),
+            maximum: number("maximum").map(|m| (m, flag(of, "exclusiveMaximum"))),
+            minimum: number("minimum").map(|m| (m, flag(of, "exclusiveMinimum"))),
+            multiple_of: number("multipleOf"),
+            max_length: whole("maxLength"),
+            min_length: whole("minLength"),
+            pattern: pattern.map(|text| Pattern { regex: regex(&text), text }),
+            max_items: whole("maxItems"),
+            min_items: whole("minItems"),
+            max_properties: whole("maxProperties"),
+            min_properties: whole("minProperties"),
+            required: texts(of, "required"),
+            properties: properties.map(|(k, v)| (k.clone(), Schema::parse(v))).collect(),
+            additional,
+            items: nested(of, "items"),
+            all_of: list(of, "allOf"),
+            any_of: list(of, "anyOf"),
+            one_of: list(of, "oneOf"),
+            not: nested(of, "not"),
+            preserve_unknown: flag(of, "x-kubernetes-preserve-unknown-fields"),
+            embedded: flag(of, "x-kubernetes-embedded-resource"),
+            int_or_string,
+            list_type: text(of, "x-kubernetes-list-type"),
+            list_map_keys: texts(of, "x-kubernetes-list-map-keys"),
+            map_type: text(of, "x-kubernetes-map-type"),
+        }
+    }
+
+    /// What a field's value looks like, if that is known.
+    pub fn field(&self, name: &str) -> Option<&Schema> {
+        self.properties.get(name).or_else(|| self.additional.as_ref()?.schema.as_deref())
+    }
+
+    /// Whether `null` does not count as a value here.
+    pub(crate) fn refuses_null(&self) -> bool {
+        !self.nullable
+    }
+}
+
+/// Compiles a pattern; the error is Go's.
+///
+/// # Errors
+/// Why it is no regular expression.
+pub fn regex(pattern: &str) -> Result<Regex, String> {
+    Regex::new(pattern).map_err(|error| {
+        let text = error.to_string();
+        let from = |c: char| pattern.rfind(c).map_or(pattern, |at| &pattern[at..]);
+        let why = if text.contains("unclosed group") {
+            format!("missing closing ): `{pattern}`")
+        } else if text.contains("unopened group") {
+            format!("unexpected ): `{pattern}`")
+        } else if text.contains("unclosed character class") {
+            format!("missing closing ]: `{}`", from('['))
+        } else if text.contains("repetition operator missing expression") {
+            let at = pattern.find(['*', '+', '?']).unwrap_or(0);
+            format!("missing argument to repetition operator: `{}`", &pattern[at..=at])
+        } else if text.contains("incomplete escape sequence") {
+            "trailing backslash at end of expression: ``".to_owned()
+        } else {
+            format!("invalid or unsupported Perl syntax: `{pattern}`")
+        };
+        format!("error parsing regexp: {why}")
+    })
+}

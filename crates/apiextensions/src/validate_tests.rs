@@ -1,0 +1,64 @@
+use api::Value;
+use serde_json::json;
+
+use crate::schema::Schema;
+use crate::validate::validate;
+
+fn errors(schema: Value, value: Value) -> Vec<String> {
+    validate(&Schema::parse(&schema), &value, None, None).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn findings_have_upstreams_words() {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "required": ["n"], "properties": {
+        "s": {"type": "string", "minLength": 2, "maxLength": 4, "pattern": "^[a-z]+$"},
+        "i": {"type": "integer", "minimum": 1, "maximum": 5},
+        "e": {"type": "string", "enum": ["a", "b"]},
+        "x": {"type": "number", "minimum": 1, "exclusiveMinimum": true},
+        "l": {"type": "array", "maxItems": 2, "items": {"type": "string"}},
+    }}}});
+    let spec = |v: Value| errors(schema.clone(), json!({"spec": v}));
+    assert_eq!(spec(json!({"n": 1, "s": "a"})), [r#"spec.s: Invalid value: "a": spec.s in body should be at least 2 chars long"#]);
+    assert_eq!(spec(json!({"n": 1, "s": "abcde"})), ["spec.s: Too long: may not be more than 4 bytes"]);
+    assert_eq!(spec(json!({"n": 1, "s": "AB"})), [r#"spec.s: Invalid value: "AB": spec.s in body should match '^[a-z]+$'"#]);
+    assert_eq!(spec(json!({"n": 1, "e": "c"})), [r#"spec.e: Unsupported value: "c": supported values: "a", "b""#]);
+    assert_eq!(spec(json!({"n": 1, "i": 6})), ["spec.i: Invalid value: 6: spec.i in body should be less than or equal to 5"]);
+    assert_eq!(spec(json!({"n": 1, "x": 1})), ["spec.x: Invalid value: 1: spec.x in body should be greater than 1"]);
+    assert_eq!(spec(json!({"n": 1, "l": ["a", "b", "c"]})), ["spec.l: Too many: 3: must have at most 2 items"]);
+    assert_eq!(
+        spec(json!({"n": 1, "i": 1.5})),
+        [
+            r#"spec.i: Invalid value: "number": spec.i in body must be of type integer: "number""#,
+            r#"<nil>: Invalid value: "": Checked value must be of type integer (default format) in spec.i"#,
+        ]
+    );
+    assert_eq!(spec(json!({})), ["spec.n: Required value"]);
+    assert_eq!(errors(schema, json!({"spec": []})), [r#"spec: Invalid value: "array": spec in body must be of type object: "array""#]);
+}
+
+#[test]
+fn alternatives_explain_the_best_failure() {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+        "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}}});
+    assert_eq!(
+        errors(schema.clone(), json!({"spec": {}})),
+        [
+            r#"<nil>: Invalid value: "": "spec" must validate one and only one schema (oneOf). Found none valid"#,
+            "spec.a: Required value",
+        ]
+    );
+    assert_eq!(
+        errors(schema, json!({"spec": {"a": "1", "b": "2"}})),
+        [r#"<nil>: Invalid value: "": "spec" must validate one and only one schema (oneOf). Found 2 valid alternatives"#]
+    );
+}
+
+#[test]
+fn what_an_update_does_not_touch_is_not_held_against_it() {
+    let schema = Schema::parse(&json!({"type": "object", "properties": {"spec": {"type": "object",
+        "properties": {"a": {"type": "string", "maxLength": 1}, "b": {"type": "string"}}}}}));
+    let old = json!({"spec": {"a": "long", "b": "1"}});
+    assert!(validate(&schema, &json!({"spec": {"a": "long", "b": "2"}}), Some(&old), None).is_empty());
+    assert_eq!(validate(&schema, &json!({"spec": {"a": "longer"}}), Some(&old), None).len(), 1);
+}
