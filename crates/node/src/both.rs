@@ -5,16 +5,9 @@ use std::ffi::OsString;
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
-/// The kubelet's flags; the proxy takes the API server's address and the node's name from them.
-#[derive(Debug, clap::Parser)]
-pub struct Options {
-    #[command(flatten)]
-    pub kubelet: kubelet::Options,
-}
-
 /// Why the node ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The kubelet could not start.
     #[error("kubelet: {0}")]
     Kubelet(#[from] kubelet::Error),
@@ -28,7 +21,7 @@ const VARIABLES: [(&str, &str); 2] =
     [("SKIFF_NODE_IP", "--node-ip"), ("SKIFF_NODE_NAME", "--hostname-override")];
 
 /// The arguments, with those that only the environment has.
-pub fn with_environment(mut args: Vec<OsString>) -> Vec<OsString> {
+pub(crate) fn with_environment(mut args: Vec<OsString>) -> Vec<OsString> {
     for (variable, flag) in VARIABLES {
         if let Some(value) = std::env::var_os(variable).filter(|v| !v.is_empty()) {
             let mut arg = OsString::from(flag);
@@ -40,10 +33,11 @@ pub fn with_environment(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// Runs both until they are told to stop; when one of them cannot go on, the other ends too.
-pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
-    let proxy = proxy_options(&options.kubelet);
-    let kubelet = async { kubelet::run(options.kubelet, stop.clone()).await.map_err(Error::from) };
+/// Runs both until they are told to stop; when one of them cannot go on, the other ends too. The flags are the
+/// kubelet's; the proxy takes the API server's address and the node's name from them.
+pub(crate) async fn run(options: kubelet::Options, stop: CancellationToken) -> Result<(), Error> {
+    let proxy = proxy_options(&options);
+    let kubelet = async { kubelet::run(options, stop.clone()).await.map_err(Error::from) };
     let proxy = async { proxy::run(proxy, stop.clone()).await.map_err(Error::from) };
     tokio::try_join!(kubelet, proxy).map(|((), ())| ())
 }

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 
 /// The arguments of `fetch`.
 #[derive(Debug, clap::Parser)]
-pub struct Options {
+pub(crate) struct Options {
     /// How long the whole request may take, in seconds.
     #[arg(long, default_value = "5", value_parser = seconds)]
     timeout: Duration,
@@ -28,7 +28,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Why nothing was printed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No connection, or it broke.
     #[error("{url}: {source}")]
     Client { url: hyper::Uri, source: hyper_util::client::legacy::Error },
@@ -47,7 +47,7 @@ pub enum Error {
 }
 
 /// Fetches and prints.
-pub async fn run(options: Options) -> Result<(), Error> {
+pub(crate) async fn run(options: Options) -> Result<(), Error> {
     let Options { timeout, url } = options;
     let body = match tokio::time::timeout(timeout, get(&url)).await {
         Ok(body) => body?,

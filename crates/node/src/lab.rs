@@ -1,11 +1,11 @@
 //! What a lab needs beside the daemons: see `compose/lab.yaml`.
 
-pub mod clean;
-pub mod keeper;
+pub(crate) mod clean;
+pub(crate) mod keeper;
 
 /// Why a lab command ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The engine does not answer or refuses.
     #[error("Docker: {0}")]
     Docker(#[from] bollard::errors::Error),

@@ -40,8 +40,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         });
     }
-    let options: both::Options = flags::parse("node", both::with_environment(args));
-    daemon(options.kubelet.common.v, || both::run(options, signals::stop_token()))
+    let options: kubelet::Options = flags::parse("node", both::with_environment(args));
+    daemon(options.common.v, || both::run(options, signals::stop_token()))
 }
 
 /// Runs the program of that name; `None` when there is none.

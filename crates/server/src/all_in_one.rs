@@ -6,16 +6,9 @@
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
-/// kube-apiserver's flags. The other two take from them what they need.
-#[derive(Debug, clap::Parser)]
-pub struct Options {
-    #[command(flatten)]
-    pub apiserver: apiserver::Options,
-}
-
 /// Which of the three ended, and why.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The API server.
     #[error("kube-apiserver: {0}")]
     ApiServer(#[from] apiserver::Error),
@@ -27,13 +20,15 @@ pub enum Error {
     Scheduler(#[from] scheduler::Error),
 }
 
-/// Runs the three until they are told to stop; when one cannot go on, the others end too.
-pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
-    let controller_options = controller_options(&options.apiserver);
-    let server = apiserver::prepare(options.apiserver, stop.clone()).await?;
+/// Runs the three until they are told to stop; when one cannot go on, the others end too. The flags are
+/// kube-apiserver's; the other two take from them what they need.
+pub(crate) async fn run(options: apiserver::Options, stop: CancellationToken) -> Result<(), Error> {
+    let controller_options = controller_options(&options);
+    let server = apiserver::prepare(options, stop.clone()).await?;
     tracing::info!(version = component_base::version::GIT_VERSION, "the control plane starts");
     let client = |name| client::in_process_as(server.service(), name);
-    let controllers = controllers::run_with(client("kube-controller-manager"), controller_options, stop.clone());
+    let controllers =
+        controllers::run_with(client("kube-controller-manager"), controller_options, stop.clone());
     let scheduler_options = scheduler::Options::parse_from(["kube-scheduler"]);
     let scheduler = scheduler::run_with(client("kube-scheduler"), scheduler_options, stop.clone());
     // Whoever fails takes the others along, in order.

@@ -39,8 +39,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         });
     }
-    let options: all_in_one::Options = flags::parse("server", args);
-    daemon(options.apiserver.v, || all_in_one::run(options, signals::stop_token()))
+    let options: apiserver::Options = flags::parse("server", args);
+    daemon(options.v, || all_in_one::run(options, signals::stop_token()))
 }
 
 /// Runs the program of that name; `None` when there is none.

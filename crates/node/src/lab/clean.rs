@@ -14,7 +14,7 @@ use super::Error;
 
 /// The arguments of `lab-clean`.
 #[derive(Debug, clap::Parser)]
-pub struct Options {
+pub(crate) struct Options {
     /// The lab's name: its kubelets' `--cluster-id`.
     #[arg(long)]
     project: String,
@@ -24,7 +24,7 @@ pub struct Options {
 }
 
 /// Removes the pods' containers, their volumes and the state directory.
-pub async fn run(options: Options) -> Result<(), Error> {
+pub(crate) async fn run(options: Options) -> Result<(), Error> {
     let docker = Docker::connect_with_local_defaults()?.negotiate_version().await?;
     let filter = HashMap::from([(
         "label".to_owned(),

@@ -25,7 +25,7 @@ use super::{Error, PROJECT_LABEL};
 
 /// The arguments of `lab-keeper`.
 #[derive(Debug, clap::Parser)]
-pub struct Options {
+pub(crate) struct Options {
     /// The compose project whose daemons are kept.
     #[arg(long)]
     project: String,
@@ -35,7 +35,7 @@ pub struct Options {
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop; an engine that goes away is waited for.
-pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
+pub(crate) async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
     let docker = Docker::connect_with_local_defaults()?;
     loop {
         tokio::select! {
@@ -119,14 +119,13 @@ impl Container {
     fn read(container: ContainerInspectResponse) -> Option<Container> {
         let state = container.state?;
         let config = container.host_config?;
-        let host = config.network_mode.as_deref().and_then(|m| m.strip_prefix("container:")).map(str::to_owned);
+        let host =
+            config.network_mode.as_deref().and_then(|m| m.strip_prefix("container:")).map(str::to_owned);
         let policy = config.restart_policy.and_then(|p| p.name);
         // 143 and 137 are what `docker stop` leaves behind; a start that failed leaves 128 and an error text.
         let failed_start = state.error.as_deref().is_some_and(|e| !e.is_empty());
-        let always = matches!(
-            policy,
-            Some(RestartPolicyNameEnum::UNLESS_STOPPED | RestartPolicyNameEnum::ALWAYS)
-        );
+        let always =
+            matches!(policy, Some(RestartPolicyNameEnum::UNLESS_STOPPED | RestartPolicyNameEnum::ALWAYS));
         let on_failure = policy == Some(RestartPolicyNameEnum::ON_FAILURE);
         let running = state.running.unwrap_or(false);
         Some(Container {
@@ -168,7 +167,13 @@ mod tests {
     use super::*;
 
     fn container(id: &str, host: Option<&str>, running: bool, started_at: &str) -> Container {
-        Container { id: id.into(), host: host.map(Into::into), running, started_at: started_at.into(), wanted: true }
+        Container {
+            id: id.into(),
+            host: host.map(Into::into),
+            running,
+            started_at: started_at.into(),
+            wanted: true,
+        }
     }
 
     #[test]
