@@ -44,6 +44,11 @@ fn types() -> &'static HashMap<&'static str, Vec<GoField>> {
     })
 }
 
+/// The fields of a type in its order: Go names and JSON names.
+pub(crate) fn fields_of(name: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    types().get(name).into_iter().flatten().map(|f| (f.shown, f.key))
+}
+
 /// A JSON text under construction; objects keep their order.
 enum Node {
     Leaf(String),
@@ -73,8 +78,24 @@ fn of_kind(kind: &str, value: &Value) -> Node {
         "b" if value.is_null() => Node::Leaf("false".into()),
         "q" => Node::Leaf(quoted(&Quantity::shown(value))),
         "s?" | "i" | "f" | "x" | "b" | "t" | "r" => any(value),
+        "apiextensions.JSONSchemaPropsOrBool" => either(value, "Allows", Node::Leaf(any_bool(value)), false),
+        "apiextensions.JSONSchemaPropsOrArray" => either(value, "JSONSchemas", of_kind(SCHEMAS, value), true),
         name => Node::Map(struct_fields(name, value)),
     }
+}
+
+const SCHEMAS: &str = "[apiextensions.JSONSchemaProps";
+
+fn any_bool(value: &Value) -> String {
+    value.as_bool().unwrap_or(true).to_string()
+}
+
+/// A union of a schema and something else: Go has a field for each.
+fn either(value: &Value, other: &str, shown: Node, schema_first: bool) -> Node {
+    let schema = if value.is_object() { value } else { &NULL };
+    let schema = ("Schema".to_owned(), of_kind("*apiextensions.JSONSchemaProps", schema));
+    let other = (other.to_owned(), shown);
+    Node::Map(if schema_first { vec![schema, other] } else { vec![other, schema] })
 }
 
 fn struct_fields(name: &str, value: &Value) -> Vec<(String, Node)> {
@@ -91,7 +112,7 @@ fn struct_fields(name: &str, value: &Value) -> Vec<(String, Node)> {
             continue;
         }
         let v = value.sub(field.key);
-        if field.omit_empty && is_empty(v) {
+        if field.omit_empty && is_zero(v) {
             continue;
         }
         out.push((field.shown.to_owned(), of_kind(field.kind, v)));
@@ -115,7 +136,8 @@ fn pod_security_context(spec: &Value) -> Node {
     )
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether Go's `omitempty` leaves a value out.
+pub(crate) fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(b) => !b,

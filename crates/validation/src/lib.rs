@@ -14,6 +14,7 @@ mod batch;
 mod certificates;
 mod coordination;
 mod core;
+mod crd;
 mod discovery;
 mod errs;
 mod flowcontrol;

@@ -11,7 +11,9 @@ use crate::core::{
 use crate::networking::{address, ingress, policy as network_policy};
 use crate::resource::{claim as device_claim, slice, taint};
 use crate::storage::{attachment, class, csi};
-use crate::{api_service, apps, authorization, autoscaling, batch, certificates, coordination, discovery};
+use crate::{
+    api_service, apps, authorization, autoscaling, batch, certificates, coordination, crd, discovery,
+};
 use crate::{flowcontrol, meta, policy, rbac, runtime_class, scheduling};
 
 pub(crate) type Create = fn(&Value, &Context<'_>, &mut ErrorList);
@@ -112,6 +114,7 @@ static ROWS: &[Row] = &[
     row("resource.k8s.io", "DeviceClass", false, device_claim::class_create, device_claim::class_update, metadata_only),
     row("resource.k8s.io", "ResourceSlice", false, slice::create, slice::update, metadata_only),
     row("resource.k8s.io", "DeviceTaintRule", false, taint::rule_create, taint::rule_update, taint::rule_status_update),
+    row("apiextensions.k8s.io", "CustomResourceDefinition", false, crd::create, crd::update, crd::status_update),
     review("authorization.k8s.io", "SubjectAccessReview", authorization::subject),
     review("authorization.k8s.io", "SelfSubjectAccessReview", authorization::self_subject),
     review("authorization.k8s.io", "LocalSubjectAccessReview", authorization::local_subject),
