@@ -668,7 +668,7 @@ pub(crate) const ROOT: Command = Command {
                 VALIDATE,
                 RECORD,
                 &[
-                    flag("edit", Bool, "false", "Accepted for compatibility"),
+                    flag("edit", Bool, "false", "Edit the objects before they are sent"),
                     flag("raw", Str, "", "Accepted for compatibility"),
                 ],
             ],

@@ -117,7 +117,16 @@ impl Error {
             }
             Error::Flag { message, help } => format!("Error: {message}\n{help}\n{message}"),
             Error::Status { prefix, status } => status_text(status, prefix),
-            Error::Many(errors) => errors.iter().map(Error::text).collect::<Vec<_>>().join("\n"),
+            Error::Many(errors) => errors
+                .iter()
+                .map(|e| {
+                    format!(
+                        "{}
+",
+                        e.text()
+                    )
+                })
+                .collect(),
             Error::Exit(_) => String::new(),
         }
     }

@@ -115,7 +115,14 @@ pub(crate) fn yaml_to_json(text: &str) -> std::result::Result<Value, String> {
     }
     serde_saphyr::from_str::<Value>(text).map_err(|e| {
         let all = e.to_string();
-        let first = all.lines().next().unwrap_or("").trim_start_matches("error: ").to_string();
+        let first = all.lines().next().unwrap_or("").trim_start_matches("error: ");
+        // `line 6 column 15: unclosed bracket '['`: the place is said once, in Go's words.
+        let first = match first.split_once(": ") {
+            Some((place, rest)) if place.starts_with("line ") => rest,
+            _ => first,
+        };
+        let first =
+            if first.starts_with("unclosed bracket") { "did not find expected node content" } else { first };
         match e.location() {
             Some(l) => format!("yaml: line {}: {first}", l.line()),
             None => format!("yaml: {first}"),

@@ -63,6 +63,8 @@ pub(crate) enum Wanted {
     Many(Rc<Resource>),
     /// An object in a file.
     Doc(Rc<Resource>, Document),
+    /// An object in a file that the server has no resource for; the others go on.
+    Failed(Error),
 }
 
 /// How a command reads its arguments.
@@ -93,7 +95,13 @@ pub(crate) fn wanted(
         }
         let documents = files::read_all(names, flags.bool("recursive"))?;
         let mapper = ctx.mapper()?;
-        return documents.into_iter().map(|d| Ok(Wanted::Doc(recognize(&mapper, &d)?, d))).collect();
+        return Ok(documents
+            .into_iter()
+            .map(|d| match recognize(&mapper, &d) {
+                Ok(r) => Wanted::Doc(r, d),
+                Err(e) => Wanted::Failed(e),
+            })
+            .collect());
     }
     if words.is_empty() {
         return Err(NOTHING.into());
@@ -245,6 +253,7 @@ pub(crate) fn namespace_for(ctx: &mut Context, flags: &Flags, r: &Resource) -> R
 fn fetch(ctx: &mut Context, flags: &Flags, w: Wanted, local: bool) -> Result<Vec<Info>> {
     let http = ctx.http()?;
     Ok(match w {
+        Wanted::Failed(e) => return Err(e),
         Wanted::Doc(r, d) => {
             let mut info = from_document(ctx, r, d)?;
             if !local {

@@ -69,7 +69,14 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
     let mut errors = Vec::new();
     let mut applied: Vec<Info> = Vec::new();
     for w in wanted(ctx, flags, &[], false)? {
-        let Wanted::Doc(resource, document) = w else { continue };
+        let (resource, document) = match w {
+            Wanted::Doc(r, d) => (r, d),
+            Wanted::Failed(e) => {
+                errors.push(e);
+                continue;
+            }
+            _ => continue,
+        };
         if !selected(&document.object, flags.str("selector")) {
             continue;
         }

@@ -22,7 +22,14 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
     let mut errors = Vec::new();
     let mut created = 0;
     for w in wanted(ctx, flags, &[], false)? {
-        let Wanted::Doc(resource, document) = w else { continue };
+        let (resource, document) = match w {
+            Wanted::Doc(r, d) => (r, d),
+            Wanted::Failed(e) => {
+                errors.push(e);
+                continue;
+            }
+            _ => continue,
+        };
         if !selected(&document.object, flags.str("selector")) {
             continue;
         }
@@ -33,6 +40,15 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
         let mut info = from_document(ctx, resource, document)?;
         if flags.bool("save-config") {
             generate::save_config(&mut info.object);
+        }
+        if flags.bool("edit") {
+            match super::edit::in_editor(&info.object)? {
+                Some(edited) => info.object = edited,
+                None => {
+                    eprintln!("Edit cancelled, no changes made.");
+                    return Ok(());
+                }
+            }
         }
         if !dry {
             match ctx.http()?.write(Method::POST, &info.resource.collection(&info.namespace), &info.object) {

@@ -77,6 +77,7 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
 /// What is to be deleted; single objects are not fetched first.
 fn locate(ctx: &mut Context, flags: &Flags, w: Wanted) -> Result<Vec<Info>> {
     Ok(match w {
+        Wanted::Failed(e) => return Err(e),
         Wanted::Doc(r, d) => vec![from_document(ctx, r, d)?],
         Wanted::One(resource, name) => {
             let namespace = namespace_for(ctx, flags, &resource)?;

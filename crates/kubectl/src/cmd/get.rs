@@ -69,14 +69,15 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
     Error::collect(errors)
 }
 
-fn resource_of(w: &Wanted) -> &Rc<Resource> {
+fn resource_of(w: &Wanted) -> Result<&Rc<Resource>> {
     match w {
-        Wanted::One(r, _) | Wanted::Many(r) | Wanted::Doc(r, _) => r,
+        Wanted::One(r, _) | Wanted::Many(r) | Wanted::Doc(r, _) => Ok(r),
+        Wanted::Failed(e) => Err(e.clone()),
     }
 }
 
 fn several_kinds(wanted: &[Wanted]) -> bool {
-    wanted.windows(2).any(|w| resource_of(&w[0]) != resource_of(&w[1]))
+    wanted.windows(2).any(|w| resource_of(&w[0]).ok() != resource_of(&w[1]).ok())
 }
 
 /// Fetches everything; rows of the same resource that follow each other share a table.
@@ -90,7 +91,7 @@ fn fetch_all(
     let mut groups: Vec<Group> = Vec::new();
     let mut errors = Vec::new();
     for w in wanted {
-        let resource = resource_of(&w).clone();
+        let resource = resource_of(&w)?.clone();
         let list = matches!(w, Wanted::Many(_));
         match fetch(ctx, flags, w, accept) {
             Ok(table) => match groups.last_mut() {
@@ -114,6 +115,7 @@ fn fetch(ctx: &mut Context, flags: &Flags, w: Wanted, accept: &str) -> Result<Ta
     let http = ctx.http()?;
     let named = |path: String| with_query(&path, &include_object(accept));
     match w {
+        Wanted::Failed(e) => Err(e),
         Wanted::One(r, name) => {
             let namespace = namespace_for(ctx, flags, &r)?;
             Ok(Table::from_answer(http.get_as(&named(r.path(&namespace, &name)), accept)?))
@@ -268,7 +270,7 @@ fn watch(
         return Err(format!("watch is only supported on individual resources and resource collections - {} resources were found", wanted.len()).into());
     }
     let w = wanted.remove(0);
-    let resource = resource_of(&w).clone();
+    let resource = resource_of(&w)?.clone();
     let namespace = match &w {
         Wanted::Doc(_, d) if resource.namespaced && !d.object.s("metadata.namespace").is_empty() => {
             d.object.s("metadata.namespace").to_string()
@@ -278,7 +280,7 @@ fn watch(
     let name = match &w {
         Wanted::One(_, n) => Some(n.clone()),
         Wanted::Doc(_, d) => Some(d.object.s("metadata.name").to_string()),
-        Wanted::Many(_) => None,
+        Wanted::Many(_) | Wanted::Failed(_) => None,
     };
     let accept = if format.is_human() { TABLE } else { JSON };
     let first = fetch(ctx, flags, w, accept)?;

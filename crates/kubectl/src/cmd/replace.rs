@@ -23,7 +23,14 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
     let format = format(flags)?;
     let mut errors = Vec::new();
     for w in wanted(ctx, flags, &[], false)? {
-        let Wanted::Doc(resource, document) = w else { continue };
+        let (resource, document) = match w {
+            Wanted::Doc(r, d) => (r, d),
+            Wanted::Failed(e) => {
+                errors.push(e);
+                continue;
+            }
+            _ => continue,
+        };
         let file = document.source.clone();
         if flags.bool("validate") {
             crate::openapi::validate(ctx, &document.object).map_err(|e| invalid(&file, &e))?;

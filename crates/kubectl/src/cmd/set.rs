@@ -82,7 +82,7 @@ fn each(
 fn pod_spec<'a>(info: &Info, o: &'a mut Value) -> Result<&'a mut Value> {
     let none = || {
         Error::Message(format!(
-            "{}/{} the object is not a pod or does not have a pod template\n",
+            "error: {}/{} the object is not a pod or does not have a pod template\n",
             info.resource.plural, info.name
         ))
     };
@@ -120,7 +120,7 @@ pub(crate) fn image(ctx: &mut Context, flags: &Flags, words: &[String]) -> Resul
         for c in &changes {
             let (name, image) = c.split_once('=').ok_or("at least one image update is required")?;
             if containers(spec, name, |c| c["image"] = image.into()) == 0 {
-                missing.push(Error::Message(format!("unable to find container named \"{name}\"")));
+                missing.push(Error::Message(format!("error: unable to find container named \"{name}\"")));
             }
         }
         Error::collect(missing)

@@ -190,7 +190,10 @@ fn cell(source: &str, table: &Table, row: &Row, now: Timestamp) -> String {
     }
     let field = |path: &str| -> (Option<Value>, String) {
         let (path, default) = path.split_once('?').unwrap_or((path, ""));
-        (o.at(path.trim_start_matches('.')).filter(|v| !v.is_null()).cloned(), default.to_string())
+        (
+            o.at(path.trim_start_matches('.')).filter(|v| !v.is_null() && *v != "").cloned(),
+            default.to_string(),
+        )
     };
     if source.starts_with('.') {
         let (value, default) = field(source);
