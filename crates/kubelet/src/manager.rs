@@ -49,21 +49,19 @@ impl Pods {
     }
 }
 
-/// Runs until `stop`. `runtime_well` tells whether Docker answers.
+/// Runs until `stop`. `runtime_well` tells whether Docker answers; `lost` changes when the Node was found missing.
 pub async fn run(
     context: Arc<Context>,
     pods: Arc<Pods>,
     runtime_well: watch::Sender<bool>,
+    mut lost: watch::Receiver<u64>,
     stop: CancellationToken,
 ) {
     adopt_addresses(&context, &stop).await;
     let events = tokio::spawn(follow_runtime(context.clone(), pods.clone(), runtime_well, stop.clone()));
     let (ended, mut ended_uids) = mpsc::unbounded_channel();
     let mut manager = Manager { context: context.clone(), pods, ended, listing: None };
-    let api: Api<Pod> = Api::all(context.client.clone());
-    let config = watcher::Config::default().fields(&format!("spec.nodeName={}", context.owner.node));
-    let news = kube::runtime::WatchStreamExt::backoff(watcher::watcher(api, config), Pauses::default());
-    let mut news = Box::pin(news);
+    let mut news = watch_pods(&context);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -73,9 +71,19 @@ pub async fn run(
                 Some(Err(e)) => tracing::warn!("cannot watch pods, trying again: {e}"),
                 None => break,
             },
+            // The cluster may be a new one, whose history knows nothing of our watch.
+            Ok(()) = lost.changed() => news = watch_pods(&context),
         }
     }
     let _ = events.await;
+}
+
+type News = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Event<Pod>, watcher::Error>> + Send>>;
+
+fn watch_pods(context: &Context) -> News {
+    let api: Api<Pod> = Api::all(context.client.clone());
+    let config = watcher::Config::default().fields(&format!("spec.nodeName={}", context.owner.node));
+    Box::pin(kube::runtime::WatchStreamExt::backoff(watcher::watcher(api, config), Pauses::default()))
 }
 
 /// Waits between tries to watch: an API server that comes back should be noticed within seconds.

@@ -106,8 +106,9 @@ async fn serve(
     }
     server::start(context.clone(), pods.clone(), &options.cert_dir, stop.clone()).await?;
     let (well, is_well) = watch::channel(true);
-    let node = tokio::spawn(node::run(context.clone(), registration, is_well, stop.clone()));
-    manager::run(context, pods, well, stop).await;
+    let lost = watch::channel(0).0;
+    let node = tokio::spawn(node::run(context.clone(), registration, is_well, lost.clone(), stop.clone()));
+    manager::run(context, pods, well, lost.subscribe(), stop).await;
     let _ = node.await;
     Ok(())
 }

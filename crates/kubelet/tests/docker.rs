@@ -118,8 +118,13 @@ impl Node {
             oom_refused: AtomicBool::new(false),
         });
         let well = watch::channel(true).0;
-        self.task =
-            Some(tokio::spawn(manager::run(context, Arc::new(Pods::default()), well, self.stop.clone())));
+        self.task = Some(tokio::spawn(manager::run(
+            context,
+            Arc::new(Pods::default()),
+            well,
+            watch::channel(0).1,
+            self.stop.clone(),
+        )));
     }
 
     /// As SIGKILL would: everything of the process ends, nothing is cleaned up.

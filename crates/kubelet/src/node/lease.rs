@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::ErrorExt;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 
 const NAMESPACE: &str = "kube-node-lease";
 
-/// Renews until `stop`.
-pub async fn keep(context: Arc<Context>, stop: CancellationToken) {
+/// Renews until `stop`. Counts up `lost` when the Node is not there: somebody deleted it, or the whole cluster is new.
+pub async fn keep(context: Arc<Context>, lost: watch::Sender<u64>, stop: CancellationToken) {
     let api: Api<Lease> = Api::namespaced(context.client.clone(), NAMESPACE);
     let seconds = context.config.lease_seconds;
     let period = Duration::from_secs(u64::try_from(seconds).unwrap_or(40)).div_f32(4.0);
@@ -29,9 +31,13 @@ pub async fn keep(context: Arc<Context>, stop: CancellationToken) {
                 }
                 component_base::rand::jitter(period, 0.04)
             }
+            Err(e) if e.is_not_found() => {
+                lost.send_modify(|n| *n += 1);
+                Duration::from_secs(1).min(period)
+            }
             Err(e) => {
                 if !std::mem::replace(&mut failed, true) {
-                    tracing::warn!("Failed to update lease, trying again: {e}");
+                    tracing::warn!("Failed to update lease, trying again: {}", client::GoError(&e));
                 }
                 Duration::from_secs(1).min(period)
             }

@@ -67,6 +67,7 @@ pub async fn run(
     context: Arc<Context>,
     registration: Registration,
     mut runtime_well: watch::Receiver<bool>,
+    lost: watch::Sender<u64>,
     stop: CancellationToken,
 ) {
     let name = context.owner.node.clone();
@@ -80,7 +81,8 @@ pub async fn run(
         context: context.clone(),
     };
     context.recorder.event_ref(&reference(&name), EventType::Normal, "Starting", "Starting kubelet.");
-    let lease = tokio::spawn(lease::keep(context.clone(), stop.clone()));
+    let mut is_lost = lost.subscribe();
+    let mut lease = None;
     let mut network = context.network.changes();
     let mut failures: u32 = 0;
     loop {
@@ -89,12 +91,20 @@ pub async fn run(
         let pause = match keeper.tick(well).await {
             Ok(()) => {
                 failures = 0;
+                // The lease belongs to the Node, so it comes after it.
+                lease.get_or_insert_with(|| {
+                    tokio::spawn(lease::keep(context.clone(), lost.clone(), stop.clone()))
+                });
                 context.config.status_update
             }
             Err(e) => {
                 // The first lines matter; an API server that stays away is worth one a minute.
                 if failures < 3 || failures.is_multiple_of(12) {
-                    tracing::warn!(node = name, "Unable to register or update the node, trying again: {e}");
+                    tracing::warn!(
+                        node = name,
+                        "Unable to register or update the node, trying again: {}",
+                        client::GoError(&e)
+                    );
                 }
                 failures += 1;
                 Duration::from_millis(200 * 2_u64.pow(failures.min(5))).min(Duration::from_secs(5))
@@ -103,11 +113,14 @@ pub async fn run(
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(pause) => {}
+            _ = is_lost.changed() => keeper.sent = None,
             _ = network.changed() => {}
             _ = runtime_well.changed() => {}
         }
     }
-    let _ = lease.await;
+    if let Some(lease) = lease {
+        let _ = lease.await;
+    }
 }
 
 struct Keeper {

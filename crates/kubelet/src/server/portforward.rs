@@ -229,7 +229,7 @@ fn over_websocket(target: Target, request: Request<Incoming>) -> Reply {
                 },
             }
         }
-        let _ = sink.close().await;
+        let _ = sink.send(websocket::normal_end()).await;
     });
     reply
 }

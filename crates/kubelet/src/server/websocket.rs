@@ -12,7 +12,9 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Reply;
 use super::body::{full, text};
@@ -128,7 +130,7 @@ async fn carry(socket: Socket, protocol: &str, wants: Wants, carrier: Carrier) {
             return;
         }
     }
-    let reader = tokio::spawn(async move {
+    let reader = AbortOnDropHandle::new(tokio::spawn(async move {
         while let Some(Ok(message)) = stream.next().await {
             let (channel, bytes) = match message {
                 Message::Binary(bytes) if !bytes.is_empty() => (bytes[0], bytes.slice(1..)),
@@ -155,11 +157,10 @@ async fn carry(socket: Socket, protocol: &str, wants: Wants, carrier: Carrier) {
                 CLOSE if bytes.first() == Some(&STDIN) => FromClient::StdinEnd,
                 _ => continue,
             };
-            if from.send(message).await.is_err() {
-                break;
-            }
+            // The process has ended: only the client's close is of interest now.
+            let _ = from.send(message).await;
         }
-    });
+    }));
     let mut pings = tokio::time::interval(PING);
     pings.reset();
     loop {
@@ -181,7 +182,17 @@ async fn carry(socket: Socket, protocol: &str, wants: Wants, carrier: Carrier) {
             break;
         }
     }
-    let _ = sink.send(Message::Close(None)).await;
-    let _ = sink.close().await;
-    reader.abort();
+    // Anything but a normal end is an error to clients.
+    let _ = sink.send(normal_end()).await;
+    let _ = sink.flush().await;
+    // The client answers with its own close; cutting it off before could lose what is under way.
+    let _ = tokio::time::timeout(CLOSE_WITHIN, reader).await;
+}
+
+/// How long a client may take to read the rest.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The close message of a stream that ended well.
+pub(super) fn normal_end() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }

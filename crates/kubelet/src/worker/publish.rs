@@ -128,7 +128,7 @@ async fn serve(
                 pause = RETRY_MIN;
                 continue;
             };
-            tracing::warn!(pod = %id, "Failed to update status for pod: {error}");
+            tracing::warn!(pod = %id, "Failed to update status for pod: {}", client::GoError(&error));
             let Some(slot) = sender.upgrade() else { return };
             // Put back unless something newer came meanwhile.
             slot.send_if_modified(|now| {

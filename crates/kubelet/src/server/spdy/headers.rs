@@ -104,6 +104,8 @@ impl Packer {
         out.extend_from_slice(&length.to_le_bytes());
         out.extend_from_slice(&(!length).to_le_bytes());
         out.extend_from_slice(&plain);
+        // Go's inflater hands out a stored block only at the empty one that zlib's flush ends with.
+        out.extend_from_slice(&[0, 0, 0, 0xff, 0xff]);
         out
     }
 }
@@ -120,7 +122,6 @@ fn adler32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Made by Go's `zlib.NewWriterLevelDict` with the dictionary: `streamtype: error` and `streamtype: stdout`.
     fn stored(pairs: &[(&str, &str)], first: bool) -> Vec<u8> {
         let mut plain = (pairs.len() as u32).to_be_bytes().to_vec();
         for text in pairs.iter().flat_map(|(n, v)| [n, v]) {
@@ -143,6 +144,20 @@ mod tests {
         let second = inflater.read(&stored(&[("streamtype", "stdout"), ("port", "80")], false)).unwrap();
         assert_eq!(second[1].1, "80");
         assert!(inflater.read(&[0xff, 0xff, 0xff]).is_none());
+    }
+
+    #[test]
+    fn zlibs_own_blocks_are_read() {
+        let bytes = |hex: &str| -> Vec<u8> {
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        };
+        // zlib at its best, with the dictionary, flushed after each block.
+        let mut inflater = Inflater::new();
+        let first =
+            inflater.read(&bytes("78f9e3c6a7c202a62346703a2b294a4dcc851625aca9a08006000000ffff")).unwrap();
+        assert_eq!(first, [("streamtype".to_owned(), "error".to_owned())]);
+        let second = inflater.read(&bytes("c22a054ccc29f9a52500000000ffff")).unwrap();
+        assert_eq!(second, [("streamtype".to_owned(), "stdout".to_owned())]);
     }
 
     #[test]
