@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::context::{Context, synced};
 use crate::expectations::Expectations;
+use crate::freshness::Freshness;
 use crate::history::{self, Ensured};
 use crate::views::{ControllerRevision, DaemonSet, DaemonSetStatus, Node, Pod};
 use crate::{api, labels, owners, pods, wiring};
@@ -69,6 +70,7 @@ pub async fn run(context: Context) {
         nodes: nodes.store().clone(),
         revisions: revisions.store().clone(),
         expectations,
+        freshness: Freshness::default(),
     });
     client::controller::run(COMPONENT, queue, 2, context.stop, move |key| {
         let controller = controller.clone();
@@ -85,6 +87,7 @@ struct Controller {
     nodes: Store<Node>,
     revisions: Store<ControllerRevision>,
     expectations: Arc<Expectations>,
+    freshness: Freshness,
 }
 
 impl Controller {
@@ -98,7 +101,7 @@ impl Controller {
             self.recorder.event(&*set, EventType::Warning, "SelectingAll", text);
             return Ok(Outcome::Done);
         }
-        if set.metadata.deletion_timestamp.is_some() {
+        if set.metadata.deletion_timestamp.is_some() || self.freshness.is_stale(&set.metadata) {
             return Ok(Outcome::Done);
         }
         let revisions = history::of(&self.revisions, &*set);
@@ -240,6 +243,8 @@ impl Controller {
             "numberUnavailable": count(new.number_unavailable),
             "observedGeneration": new.observed_generation,
         });
-        api::patch_status::<DaemonSet>(&self.client, &set.metadata, patch).await.map(|_| ())
+        let stored = api::patch_status::<DaemonSet>(&self.client, &set.metadata, patch).await?;
+        self.freshness.wrote(&stored.metadata);
+        Ok(())
     }
 }

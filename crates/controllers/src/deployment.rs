@@ -30,11 +30,8 @@ pub async fn run(context: Context) {
     let sets = context.informers.of::<ReplicaSet>();
     let pods = context.informers.of::<Pod>();
     let queue = WorkQueue::<ObjectKey>::new();
-    let (q, store) = (queue.clone(), sets.store().clone());
-    deployments.add_handler(move |event| {
-        let _ = &store;
-        q.add(ObjectKey::of(&event.object().metadata));
-    });
+    let q = queue.clone();
+    deployments.add_handler(move |event| q.add(ObjectKey::of(&event.object().metadata)));
     if !synced(&context.stop, &[&deployments]).await {
         return;
     }
@@ -97,6 +94,7 @@ pub async fn run(context: Context) {
         deployments: deployments.store().clone(),
         sets: sets.store().clone(),
         pods: pods.store().clone(),
+        freshness: crate::freshness::Freshness::default(),
     });
     client::controller::run(COMPONENT, queue, 5, context.stop, move |key| {
         let controller = controller.clone();

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::expectations::Expectations;
+use crate::freshness::Freshness;
 use crate::labels::{self, Labels};
 use crate::views::{Job, JobStatus, Pod};
 use crate::{api, owners, pods, wiring};
@@ -75,6 +76,7 @@ pub async fn run(context: Context) {
         jobs: jobs.store().clone(),
         pods: pods.store().clone(),
         expectations,
+        freshness: Freshness::default(),
     });
     client::controller::run(COMPONENT, queue, 5, context.stop, move |key| {
         let controller = controller.clone();
@@ -89,6 +91,7 @@ struct Controller {
     jobs: Store<Job>,
     pods: Store<Pod>,
     expectations: Arc<Expectations>,
+    freshness: Freshness,
 }
 
 impl Controller {
@@ -102,6 +105,9 @@ impl Controller {
         let foreign =
             job.spec.managed_by.as_deref().is_some_and(|name| name != "kubernetes.io/job-controller");
         if foreign || job.metadata.deletion_timestamp.is_some() {
+            return Ok(Outcome::Done);
+        }
+        if self.freshness.is_stale(&job.metadata) {
             return Ok(Outcome::Done);
         }
         let settled = self.expectations.satisfied(key);
@@ -176,10 +182,13 @@ impl Controller {
         if !plan::is_tracked(pod) {
             return Ok(());
         }
-        let change = json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": [FINALIZER] } });
-        match api::patch_strategic::<Pod>(&self.client, &pod.metadata, change).await {
+        let rest: Vec<&String> =
+            pod.metadata.finalizers.iter().flatten().filter(|name| *name != FINALIZER).collect();
+        match api::patch::<Pod>(&self.client, &pod.metadata, json!({ "metadata": { "finalizers": rest } }))
+            .await
+        {
             Ok(_) => Ok(()),
-            Err(err) if err.is_not_found() || err.is_conflict() || err.is_invalid() => Ok(()),
+            Err(err) if err.is_not_found() => Ok(()),
             Err(err) => Err(err),
         }
     }
@@ -304,7 +313,10 @@ impl Controller {
             },
         });
         match api::patch_status::<Job>(&self.client, &job.metadata, patch).await {
-            Ok(_) => Ok(()),
+            Ok(stored) => {
+                self.freshness.wrote(&stored.metadata);
+                Ok(())
+            }
             Err(err) if err.is_not_found() => Ok(()),
             Err(err) => Err(err),
         }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::api::{self, Kind};
 use crate::context::{Context, synced};
 use crate::expectations::Expectations;
+use crate::freshness::Freshness;
 use crate::labels::{self, Labels};
 use crate::views::{Pod, ReplicaSet, ReplicaSetStatus, ReplicationController};
 use crate::{owners, pods};
@@ -179,6 +180,7 @@ pub async fn run<R: Replicas>(context: Context) {
         pods: pods.clone(),
         queue: WorkQueue::new(),
         expectations: Expectations::default(),
+        freshness: Freshness::default(),
     });
     let by_owner = |event: &Event<R>, controller: &Controller<R>| {
         let key = ObjectKey::of(event.object().meta());
@@ -213,6 +215,7 @@ struct Controller<R> {
     pods: Informer<Pod>,
     queue: WorkQueue<ObjectKey>,
     expectations: Expectations,
+    freshness: Freshness,
 }
 
 impl<R: Replicas> Controller<R> {
@@ -302,6 +305,9 @@ impl<R: Replicas> Controller<R> {
             self.expectations.forget(key);
             return Ok(Outcome::Done);
         };
+        if self.freshness.is_stale(owner.meta()) {
+            return Ok(Outcome::Done);
+        }
         let settled = self.expectations.satisfied(key);
         let candidates = self.pods.store().in_namespace(&key.namespace);
         let candidates: Vec<_> = candidates
@@ -397,7 +403,10 @@ impl<R: Replicas> Controller<R> {
             return Ok(());
         }
         match api::patch_status::<R>(&self.client, owner.meta(), status_patch(new)).await {
-            Ok(_) => Ok(()),
+            Ok(stored) => {
+                self.freshness.wrote(stored.meta());
+                Ok(())
+            }
             // A newer version is on its way into the cache and brings us back.
             Err(err) if err.is_not_found() => Ok(()),
             Err(err) => Err(err),

@@ -150,6 +150,8 @@ fn controllers(context: &Context, secrets: Secrets) -> Vec<Controller> {
         ("job", crate::job::run(c()).boxed()),
         ("cronjob", crate::cronjob::run(c()).boxed()),
         ("ttl-after-finished", crate::job::ttl::run(c()).boxed()),
+        ("disruption", crate::disruption::run(c()).boxed()),
+        ("resourcequota", crate::quota::run(c()).boxed()),
         ("namespace", crate::namespace::run(c()).boxed()),
         ("endpoint", crate::endpoints::run(c()).boxed()),
         ("endpointslice", crate::endpoints::run_slices(c()).boxed()),

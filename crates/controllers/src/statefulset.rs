@@ -13,6 +13,7 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 
 use crate::context::{Context, synced};
+use crate::freshness::Freshness;
 use crate::history::{self, Ensured};
 use crate::labels::Labels;
 use crate::views::{ControllerRevision, PersistentVolumeClaim, Pod, StatefulSet, StatefulSetStatus};
@@ -39,6 +40,7 @@ pub async fn run(context: Context) {
         sets: sets.store().clone(),
         pods: pods.store().clone(),
         revisions: revisions.store().clone(),
+        freshness: Freshness::default(),
     });
     client::controller::run(COMPONENT, queue, 5, context.stop, move |key| {
         let controller = controller.clone();
@@ -53,11 +55,15 @@ struct Controller {
     sets: Store<StatefulSet>,
     pods: Store<Pod>,
     revisions: Store<ControllerRevision>,
+    freshness: Freshness,
 }
 
 impl Controller {
     async fn sync(&self, key: &ObjectKey) -> Result<Outcome, Error> {
         let Some(set) = self.sets.get(key) else { return Ok(Outcome::Done) };
+        if self.freshness.is_stale(&set.metadata) {
+            return Ok(Outcome::Done);
+        }
         let uid = set.metadata.uid.as_deref();
         let parent = set.metadata.name.as_deref().unwrap_or_default();
         let fits = |pod: &Pod| {
@@ -221,6 +227,8 @@ impl Controller {
             "observedGeneration": new.observed_generation,
             "collisionCount": new.collision_count,
         });
-        api::patch_status::<StatefulSet>(&self.client, &set.metadata, patch).await.map(|_| ())
+        let stored = api::patch_status::<StatefulSet>(&self.client, &set.metadata, patch).await?;
+        self.freshness.wrote(&stored.metadata);
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::revisions::{self, Annotations};
 use super::{hash, sizes, status};
+use crate::freshness::Freshness;
 use crate::views::{Deployment, DeploymentStatus, Pod, ReplicaSet};
 use crate::{api, labels, owners, pods};
 
@@ -20,6 +21,7 @@ pub(super) struct Controller {
     pub(super) deployments: Store<Deployment>,
     pub(super) sets: Store<ReplicaSet>,
     pub(super) pods: Store<Pod>,
+    pub(super) freshness: Freshness,
 }
 
 /// A deployment with its sets, as they are now (writes of this sync included).
@@ -54,6 +56,9 @@ impl Sets {
 impl Controller {
     pub(super) async fn sync(&self, key: &ObjectKey) -> Result<Outcome, Error> {
         let Some(deployment) = self.deployments.get(key) else { return Ok(Outcome::Done) };
+        if self.freshness.is_stale(&deployment.metadata) {
+            return Ok(Outcome::Done);
+        }
         let mut deployment = (*deployment).clone();
         if labels::is_empty(&deployment.spec.selector) {
             let text = "This deployment is selecting all pods. A non-empty selector is required.";
@@ -115,6 +120,7 @@ impl Controller {
     async fn write_status(&self, deployment: &mut Deployment) -> Result<(), Error> {
         let patch = status::to_patch(&deployment.status);
         let stored = api::patch_status::<Deployment>(&self.client, &deployment.metadata, patch).await?;
+        self.freshness.wrote(&stored.metadata);
         deployment.metadata = stored.metadata;
         Ok(())
     }
@@ -127,6 +133,7 @@ impl Controller {
     ) -> Result<(), Error> {
         let change = json!({ "metadata": { "annotations": { name: value } } });
         let stored = api::patch::<Deployment>(&self.client, &deployment.metadata, change).await?;
+        self.freshness.wrote(&stored.metadata);
         deployment.metadata = stored.metadata;
         Ok(())
     }

@@ -261,3 +261,13 @@ part!(
         phase: Option<String>,
     }
 );
+
+view!(
+    /// A quota.
+    ResourceQuota, "", "v1", "resourcequotas", NamespaceResourceScope, {
+        /// The limits.
+        spec: k8s_openapi::api::core::v1::ResourceQuotaSpec,
+        /// What is used.
+        status: k8s_openapi::api::core::v1::ResourceQuotaStatus,
+    }
+);
