@@ -22,7 +22,6 @@ use cache::Predicate;
 use tokio_util::sync::CancellationToken;
 
 use crate::Server;
-use crate::registry::kinds;
 use crate::registry::obj;
 use crate::registry::resource::Resource;
 
@@ -205,8 +204,14 @@ fn same_cache(a: &Definition, b: &Definition) -> bool {
 }
 
 /// A definition is about to be deleted: it waits for its objects (`registry/customresourcedefinition/etcd.go`).
-pub fn before_delete(resource: &Resource, crd: &mut Value) {
-    if is_definitions(resource) && !obj::deleting(crd) {
+/// True when it is marked, or was before: nothing else is to be done to it.
+pub fn before_delete(resource: &Resource, crd: &mut Value) -> bool {
+    if !is_definitions(resource) {
+        return false;
+    }
+    if !obj::deleting(crd) {
+        obj::metadata_mut(crd).insert("deletionTimestamp".into(), obj::now().into());
         names::terminate(crd, &obj::now());
     }
+    true
 }

@@ -162,7 +162,7 @@ pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Res
         _ if !get => Err(crate::handlers::method_not_allowed()),
         "/openapi/v2" => v2(&generation, &parts.headers).await,
         "/swagger-2.0.0.pb-v1" => {
-            generation.v2(true).await.map(|d| document(d, &parts.headers, PROTOBUF_OLD))
+            generation.v2(true).await.and_then(|d| document(d, &parts.headers, PROTOBUF_OLD))
         }
         // The path says that it is compressed: the client does not have to.
         "/swagger-2.0.0.pb-v1.gz" => generation
@@ -170,7 +170,7 @@ pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Res
             .await
             .map(|d| content(d.gzip.clone(), &d.hash, &parts.headers, "application/x-gzip")),
         "/swagger.json" | "/swagger-2.0.0.json" => {
-            generation.v2(false).await.map(|d| document(d, &parts.headers, JSON))
+            generation.v2(false).await.and_then(|d| document(d, &parts.headers, JSON))
         }
         V3_ROOT => {
             generation.index().await.map(|(bytes, hash)| content(bytes.clone(), hash, &parts.headers, JSON))
@@ -186,7 +186,7 @@ async fn v2(generation: &Arc<Generation>, headers: &HeaderMap) -> Result<Respons
     let offered = [(JSON, false, JSON), (PROTOBUF_OLD, true, PROTOBUF), (PROTOBUF, true, PROTOBUF)];
     let Some((protobuf, returned)) = choose(headers, &offered) else { return Ok(not_acceptable()) };
     let found = generation.v2(protobuf).await?;
-    let mut response = document(found, headers, returned);
+    let mut response = document(found, headers, returned)?;
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
@@ -213,7 +213,7 @@ async fn v3(
         response.headers_mut().insert(header::LOCATION, to.map_err(ApiError::internal)?);
         return Ok(response);
     }
-    let mut response = document(found, &parts.headers, JSON);
+    let mut response = document(found, &parts.headers, JSON)?;
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Accept"));
     if !asked.is_empty() {
@@ -250,7 +250,11 @@ fn not_acceptable() -> Response {
 }
 
 /// A kept document: as it is for clients that take gzip, unpacked for others.
-fn document(document: &Document, headers: &HeaderMap, content_type: &'static str) -> Response {
+fn document(
+    document: &Document,
+    headers: &HeaderMap,
+    content_type: &'static str,
+) -> Result<Response, ApiError> {
     let takes_gzip = headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|v| v.to_str().ok())
@@ -261,12 +265,10 @@ fn document(document: &Document, headers: &HeaderMap, content_type: &'static str
             response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        return response;
+        return Ok(response);
     }
-    match document.plain() {
-        Ok(plain) => content(plain, &document.hash, headers, content_type),
-        Err(error) => crate::server::refusal(&ApiError::internal(error), &crate::negotiate::Accept::JSON),
-    }
+    let plain = document.plain().map_err(ApiError::internal)?;
+    Ok(content(plain, &document.hash, headers, content_type))
 }
 
 fn content(bytes: Bytes, hash: &str, headers: &HeaderMap, content_type: &'static str) -> Response {

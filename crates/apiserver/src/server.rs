@@ -301,7 +301,7 @@ impl Server {
         let known = if path.starts_with("/api/") {
             info.version == "v1"
         } else {
-            self.registry().has_group(&info.group)
+            self.registry().groups().iter().any(|(group, _)| *group == info.group)
         };
         if known { Err(ApiError::no_such_resource()) } else { Ok(encode::text(404, "404 page not found\n")) }
     }
@@ -312,7 +312,7 @@ impl Server {
 struct Upgrade(Arc<Mutex<Option<hyper::upgrade::OnUpgrade>>>);
 
 /// A refusal as an answer.
-pub fn refusal(error: &ApiError, accept: &negotiate::Accept) -> Response {
+fn refusal(error: &ApiError, accept: &negotiate::Accept) -> Response {
     let json = Bytes::from(status::failure(error));
     let media = if accept.media == Media::Yaml { Media::Yaml } else { Media::Json };
     let plain = negotiate::Accept { media, convert: None, pretty: accept.pretty, gzip: false };

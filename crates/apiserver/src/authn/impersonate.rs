@@ -40,11 +40,9 @@ pub fn user(headers: &HeaderMap) -> Result<Option<User>, ApiError> {
     let mut user = User { name, uid, groups, extra };
     if let Some((namespace, _)) =
         user.name.strip_prefix("system:serviceaccount:").and_then(|n| n.split_once(':'))
+        && user.groups.is_empty()
     {
-        if user.groups.is_empty() {
-            user.groups =
-                vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
-        }
+        user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
     }
     if user.name == "system:anonymous" {
         if !user.groups.iter().any(|g| g == "system:unauthenticated") {

@@ -150,7 +150,7 @@ fn resources(server: &Server, group: &str, version: &str) -> Value {
             entry["storageVersionHash"] = resource.storage_version_hash.as_str().into();
         }
         by_name.insert(resource.plural.clone(), entry);
-        for sub in &resource.subresources {
+        for (at, sub) in resource.subresources.iter().enumerate() {
             let name = format!("{}/{}", resource.plural, sub.name);
             let mut entry = json!({
                 "name": name, "singularName": "", "namespaced": resource.namespaced, "kind": sub.kind,
@@ -160,7 +160,9 @@ fn resources(server: &Server, group: &str, version: &str) -> Value {
                 entry["group"] = sub.group.as_str().into();
                 entry["version"] = sub.version.as_str().into();
             }
-            by_name.insert(name, entry);
+            // Those of custom resources come in an order of their own.
+            let key = if resource.custom { format!("{}/{at}", resource.plural) } else { name };
+            by_name.insert(key, entry);
         }
     }
     let mut value = json!({

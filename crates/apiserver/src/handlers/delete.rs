@@ -142,18 +142,19 @@ async fn once(
         return Ok(Ok(Outcome::Marked(old.object.clone())));
     }
     set_gc_finalizers(ctx, &mut object, &options);
-    crate::crd::before_delete(resource, &mut object);
+    let ends_itself = crate::crd::before_delete(resource, &mut object);
     let waits = !obj::finalizers(&object).is_empty();
-    if grace == Grace::None && waits {
+    if grace == Grace::None && waits && !ends_itself {
         mark(&mut object);
     }
     let stays = waits || (grace == Grace::Wait && options.grace_period_seconds.unwrap_or(0) > 0);
     let key = server.storage().key(resource, target.namespace, target.name);
     if stays {
-        if !options.dry_run && object != old.object {
-            if let Err(now) = server.storage().update(resource, &key, old.revision, &mut object).await? {
-                return Ok(Err(now));
-            }
+        if !options.dry_run
+            && object != old.object
+            && let Err(now) = server.storage().update(resource, &key, old.revision, &mut object).await?
+        {
+            return Ok(Err(now));
         }
         return Ok(Ok(Outcome::Marked(object)));
     }
@@ -287,9 +288,7 @@ fn orphans_by_default(ctx: &Ctx) -> bool {
     let resource = &ctx.resource;
     match (resource.group.as_str(), resource.version.as_str(), resource.plural.as_str()) {
         ("", "v1", "replicationcontrollers") | ("extensions", "v1beta1", _) => true,
-        ("apps", "v1beta1" | "v1beta2", "statefulsets" | "deployments") => {
-            resource.version == "v1beta1" || resource.plural == "statefulsets"
-        }
+        ("apps", "v1beta1" | "v1beta2", _) => true,
         ("batch", _, "jobs") => true,
         ("batch", "v1beta1", "cronjobs") => true,
         _ => false,

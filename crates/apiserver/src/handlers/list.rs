@@ -174,10 +174,14 @@ pub fn item_value(resource: &Resource, item: &Item) -> Result<Value, ApiError> {
 /// Encodes a list.
 pub fn answer(ctx: &Ctx, accept: &Accept, list: List) -> Result<Response, ApiError> {
     let resource = &ctx.resource;
-    let metadata = metadata(&list);
+    let mut metadata = metadata(&list);
     if let Some(convert) = &accept.convert {
         let value = table::list(ctx, convert, metadata, &list.items)?;
         return Ok(encode::value(200, &value, accept));
+    }
+    // Unstructured lists write what typed ones leave out.
+    if resource.custom && metadata.get("continue").is_none() {
+        metadata["continue"] = "".into();
     }
     let plain = accept.media == Media::Json && !accept.pretty;
     if plain && resource.is_hub() && !resource.custom {

@@ -165,6 +165,10 @@ fn route(ctx: &Ctx) -> Result<(), ApiError> {
         return Ok(());
     }
     let Some(sub) = resource.subresource(&info.subresource) else {
+        // Upstream has these paths for every custom resource, and finds nothing there.
+        if resource.custom && matches!(info.subresource.as_str(), "status" | "scale") {
+            return Err(ApiError::not_found(resource.group_resource(), &info.name));
+        }
         return Err(ApiError::no_such_resource());
     };
     if all_namespaces || info.name.is_empty() {

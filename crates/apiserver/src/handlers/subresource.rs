@@ -4,6 +4,7 @@ pub mod binding;
 pub mod eviction;
 pub mod finalize;
 pub mod review;
+pub mod rollback;
 pub mod scale;
 pub mod status;
 pub mod token;
@@ -22,6 +23,8 @@ pub enum Special {
     Status,
     /// `pods/eviction`.
     Eviction,
+    /// `deployments/rollback`.
+    Rollback,
     /// `serviceaccounts/token`.
     Token,
     /// `/scale`.
@@ -48,6 +51,7 @@ pub fn special(ctx: &Ctx) -> Option<Special> {
         "" => return None,
         "status" | "approval" | "ephemeralcontainers" | "resize" => Special::Status,
         "eviction" => Special::Eviction,
+        "rollback" => Special::Rollback,
         "token" => Special::Token,
         "scale" => Special::Scale,
         "binding" => Special::Binding,
@@ -66,6 +70,7 @@ pub async fn answer(ctx: &Arc<Ctx>, special: Special, body: Incoming) -> Result<
         Special::Finalize => finalize::answer(ctx, body).await,
         Special::ComponentStatus => crate::component_status::answer(ctx).await,
         Special::Eviction => eviction::answer(ctx, body).await,
+        Special::Rollback => rollback::answer(ctx, body).await,
         Special::Token => token::answer(ctx, body).await,
         Special::Review => review::answer(ctx, body).await,
         Special::Other => Err(method_not_allowed()),

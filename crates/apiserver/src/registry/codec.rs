@@ -122,6 +122,16 @@ pub fn from_hub(resource: &Resource, object: Value) -> Result<Value, ApiError> {
 pub fn decode_options(bytes: &[u8], media: Media, kind: Kind<'_>) -> Result<Value, ApiError> {
     let name = format!("io.k8s.apimachinery.pkg.apis.meta.v1.{}", kind.kind);
     let ty = schema::builtin().by_name(&name);
+    // Every group version knows these options under its own name.
+    if media == Media::Json
+        && let Ok(said) = decode::interpret(bytes)
+        && said.kind == kind.kind
+        && said.group != kind.group
+        && !api::kinds::builtin().in_version(&said.group, &said.version).is_empty()
+    {
+        let own = Kind { group: &said.group, version: &said.version, kind: kind.kind };
+        return decode(bytes, media, own, ty, FieldValidation::Ignore).map(|d| d.object);
+    }
     decode(bytes, media, kind, ty, FieldValidation::Ignore).map(|d| d.object)
 }
 

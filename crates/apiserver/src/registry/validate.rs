@@ -16,7 +16,12 @@ pub fn create(resource: &Resource, object: &Value, privileged: bool) -> ErrorLis
         return crate::crd::custom::validate_create(resource, custom, object);
     }
     let kind = &resource.api.kind.kind;
-    validation::validate_create(&resource.hub_group, kind, object, &context(resource, privileged))
+    let mut errors =
+        validation::validate_create(&resource.hub_group, kind, object, &context(resource, privileged));
+    if errors.is_empty() && crate::crd::is_definitions(resource) {
+        errors = apiextensions::check::defaults(object);
+    }
+    errors
 }
 
 /// What is wrong with a changed object. `subresource` is empty for the object itself.
@@ -33,7 +38,7 @@ pub fn update(
     let (group, kind) = (&resource.hub_group, &resource.api.kind.kind);
     let context = context(resource, privileged);
     match subresource {
-        "" | "scale" => validation::validate_update(group, kind, object, old, &context),
+        "" | "scale" | "rollback" => validation::validate_update(group, kind, object, old, &context),
         "status" => validation::validate_status_update(group, kind, object, old, &context),
         other => validation::validate_subresource_update(group, kind, other, object, old, &context),
     }

@@ -26,6 +26,9 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
     if resource.custom {
         return out;
     }
+    if crate::crd::is_definitions(resource) {
+        return apiextensions::check::warnings(object);
+    }
     if resource.is("", "pods") {
         pods::check(&mut out, "", object, old.is_some());
     }

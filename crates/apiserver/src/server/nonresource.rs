@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use super::Server;
 use crate::http::Response;
-use crate::negotiate::{self, Transforms, encode};
+use crate::negotiate::{self, encode};
 use crate::request::Query;
 use crate::{authn, discovery, health, metrics};
 
@@ -64,9 +64,4 @@ fn not_allowed() -> ApiError {
 
 fn method(get: bool, answer: impl FnOnce() -> Result<Response, ApiError>) -> Result<Response, ApiError> {
     if get { answer() } else { Err(not_allowed()) }
-}
-
-/// How to answer with documents that cannot be converted.
-pub(crate) fn plain(parts: &Parts, query: &Query) -> Result<negotiate::Accept, ApiError> {
-    negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None)
 }

@@ -46,6 +46,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     match ctx.info.verb {
         "get" => {
             let found = storage.need(&ctx.resource, namespace, name).await?;
+            check_there(ctx, &found.object)?;
             ctx.asked(200, &accept, scale_of(ctx, &sub, &found.object))
         }
         "update" => {
@@ -82,6 +83,7 @@ async fn change(
         let Some(old) = current else {
             return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
         };
+        check_there(ctx, &old.object)?;
         let scale = wanted(&old.object)?;
         check_name(ctx, &scale)?;
         validate(ctx, sub, &scale)?;
@@ -95,6 +97,15 @@ async fn change(
         }
     }
     Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
+}
+
+/// A custom resource must have the number that its scale shows.
+fn check_there(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
+    let path = &paths(ctx).replicas;
+    if ctx.resource.custom && obj::number_at(object, path).is_none() {
+        return Err(ApiError::internal(format!("the spec replicas field \".{path}\" does not exist")));
+    }
+    Ok(())
 }
 
 fn set(object: &mut Value, path: &str, number: i64) {
@@ -127,7 +138,7 @@ fn check_same(ctx: &Ctx, scale: &Value, old: &Stored) -> Result<(), ApiError> {
 
 fn validate(ctx: &Ctx, sub: &Subresource, scale: &Value) -> Result<(), ApiError> {
     let replicas = obj::number_at(scale, "spec.replicas").unwrap_or(0);
-    if replicas >= 0 {
+    if replicas >= 0 || ctx.resource.custom {
         return Ok(());
     }
     let why = "must be greater than or equal to 0";
@@ -180,6 +191,9 @@ fn scale_of(ctx: &Ctx, sub: &Subresource, object: &Value) -> Value {
 
 /// A selector as text (`metav1.FormatLabelSelector`'s form, sorted by key).
 fn selector_text(selector: &Value) -> String {
+    if let Some(text) = selector.as_str() {
+        return text.to_owned();
+    }
     let mut parts: Vec<(String, String)> = Vec::new();
     let modern = selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some();
     let labels = if modern { selector.get("matchLabels") } else { Some(selector) };
