@@ -45,12 +45,22 @@ pub enum ConnectError {
 /// from `master` alone, or from a pod's service account when neither is given. Call it inside a tokio runtime.
 pub async fn connect(options: &ConnectOptions) -> Result<Client, ConnectError> {
     let mut config = load(options).await?;
+    spare_system_roots(&mut config);
     // Only the first caller in a process sets the provider; that another did is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     config.headers.push((header::USER_AGENT, user_agent(&options.user_agent)?));
     // Our callers retry by themselves, with their own back-off.
     config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.build())
+}
+
+/// Keeps the client from reading the system's certificate authorities where nobody is checked against them: over plain
+/// HTTP, or when the user says not to verify. Our images have none, and kube refuses to start without.
+pub fn spare_system_roots(config: &mut Config) {
+    let unchecked = config.cluster_url.scheme_str() == Some("http") || config.accept_invalid_certs;
+    if unchecked && config.root_cert.is_none() {
+        config.root_cert = Some(Vec::new());
+    }
 }
 
 async fn load(options: &ConnectOptions) -> Result<Config, ConnectError> {
@@ -122,6 +132,17 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Our images have no certificate authorities: a node could not reach its server over plain HTTP.
+    #[test]
+    fn plain_http_needs_no_certificate_authorities() {
+        let mut plain = Config::new(Uri::from_static("http://10.0.0.1:8080"));
+        spare_system_roots(&mut plain);
+        assert_eq!(plain.root_cert, Some(Vec::new()));
+        let mut checked = Config::new(Uri::from_static("https://10.0.0.1:6443"));
+        spare_system_roots(&mut checked);
+        assert_eq!(checked.root_cert, None);
+    }
 
     #[test]
     fn a_bare_master_is_plain_http() {

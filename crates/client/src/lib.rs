@@ -19,6 +19,6 @@ pub mod leader;
 pub mod queue;
 pub mod store;
 
-pub use connect::{ConnectError, ConnectOptions, connect, in_process, in_process_as};
+pub use connect::{ConnectError, ConnectOptions, connect, in_process, in_process_as, spare_system_roots};
 pub use error::{ErrorExt, GoError};
 pub use store::{ObjectKey, Store};

@@ -61,6 +61,7 @@ impl Http {
                     .map_err(|e| chain(&e))?;
                 config.connect_timeout = Some(Duration::from_secs(30));
                 config.read_timeout = None;
+                client::spare_system_roots(&mut config);
                 kube::Client::try_from(config).map_err(|e| chain(&e))
             })
             .map_err(Error::Message)?;
