@@ -231,6 +231,28 @@ impl Files {
     }
 }
 
+/// The configuration of a process in a pod: the server by environment, token and CA from files.
+pub(crate) fn in_cluster(account: &Path) -> Option<Kubeconfig> {
+    let (host, port) =
+        (std::env::var("KUBERNETES_SERVICE_HOST").ok()?, std::env::var("KUBERNETES_SERVICE_PORT").ok()?);
+    let token = account.join("token");
+    if host.is_empty() || !token.exists() {
+        return None;
+    }
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let namespace = std::fs::read_to_string(account.join("namespace")).unwrap_or_default();
+    let one = |v: Value| BTreeMap::from([("in-cluster".to_string(), v)]);
+    Some(Kubeconfig {
+        clusters: one(
+            json!({"server": format!("https://{host}:{port}"), "certificate-authority": account.join("ca.crt")}),
+        ),
+        users: one(json!({"tokenFile": token})),
+        contexts: one(json!({"cluster": "in-cluster", "user": "in-cluster", "namespace": namespace.trim()})),
+        current: "in-cluster".into(),
+        preferences: Map::new(),
+    })
+}
+
 /// The path from the root, without looking at the disk.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())

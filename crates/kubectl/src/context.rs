@@ -5,11 +5,14 @@ use std::rc::Rc;
 use serde_json::{Map, json};
 
 use crate::cli::Flags;
-use crate::config::{Files, Overrides, Target, choose};
+use crate::config::{Files, Kubeconfig, Overrides, Target, choose};
 use crate::discovery::Mapper;
 use crate::error::Result;
 use crate::http::Http;
 use crate::openapi::Document;
+
+/// Where a pod finds its credentials.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The surroundings of one command.
 pub(crate) struct Context {
@@ -70,7 +73,13 @@ impl Context {
     /// Cluster, user and namespace.
     pub(crate) fn target(&mut self) -> Result<&Target> {
         if self.target.is_none() {
-            let config = self.files.load()?;
+            let mut config = self.files.load()?;
+            if config == Kubeconfig::default()
+                && self.overrides.server.is_empty()
+                && let Some(c) = crate::config::in_cluster(std::path::Path::new(SERVICE_ACCOUNT))
+            {
+                config = c;
+            }
             self.target = Some(choose(&config, &self.overrides)?);
         }
         self.target.as_ref().ok_or_else(|| "no configuration".into())

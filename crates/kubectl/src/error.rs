@@ -117,14 +117,12 @@ impl Error {
             }
             Error::Flag { message, help } => format!("Error: {message}\n{help}\n{message}"),
             Error::Status { prefix, status } => status_text(status, prefix),
+            // In company, plain messages lose their prefix in v1.10.
             Error::Many(errors) => errors
                 .iter()
-                .map(|e| {
-                    format!(
-                        "{}
-",
-                        e.text()
-                    )
+                .map(|e| match e {
+                    Error::Message(m) => m.clone() + "\n",
+                    e => e.text() + "\n",
                 })
                 .collect(),
             Error::Exit(_) => String::new(),
@@ -152,11 +150,8 @@ fn status_text(status: &Value, prefix: &str) -> String {
     let message = format!("{prefix}{}", status.s("message"));
     match reason {
         "Invalid" if status.has("details") => {
-            let head = format!(
-                "{prefix}The {} \"{}\" is invalid",
-                status.s("details.kind"),
-                status.s("details.name")
-            );
+            let head =
+                format!("The {} \"{}\" is invalid", status.s("details.kind"), status.s("details.name"));
             let mut causes: Vec<String> = Vec::new();
             for c in status.list("details.causes") {
                 let line = match c.s("field") {

@@ -1,15 +1,18 @@
 //! `kubectl delete` (upstream v1.10: `pkg/kubectl/cmd/delete.go`).
 //!
 //! v1.10 had reapers: it scaled workloads down itself before it deleted them. Servers do that now, so
-//! deletion here asks for propagation; what is printed is the same.
+//! deletion here asks for propagation and then waits, as v1.10 did, until nothing of the workload is left
+//! but pods that are about to end; what is printed is the same.
 
 use serde_json::{Value, json};
 
+use super::wait::until_none;
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::print::out;
 use crate::resource::{Info, Wanted, from_document, list, namespace_for, wanted};
+use crate::value::Json;
 
 /// Runs `delete`.
 pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result {
@@ -59,6 +62,7 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
                     errors.push(e);
                     continue;
                 }
+                Ok(answer) if propagation == "Background" => await_dependents(ctx, &info, &answer)?,
                 Ok(_) => {}
             }
             if flags.str("output") == "name" {
@@ -88,6 +92,42 @@ fn locate(ctx: &mut Context, flags: &Flags, w: Wanted) -> Result<Vec<Info>> {
             list(ctx, &resource, &namespace, flags.str("selector"), flags.str("field-selector"))?
         }
     })
+}
+
+/// How long the garbage collector gets; without one there is nothing to wait for.
+const DEPENDENTS_MS: i64 = 10_000;
+
+/// Waits until what a workload owned is gone, pods at least on their way.
+fn await_dependents(ctx: &mut Context, info: &Info, answer: &Value) -> Result {
+    if !["Deployment", "ReplicaSet", "ReplicationController", "DaemonSet", "StatefulSet", "Job"]
+        .contains(&info.resource.kind.as_str())
+    {
+        return Ok(());
+    }
+    let uid =
+        [answer.s("details.uid"), answer.s("metadata.uid")].into_iter().find(|u| !u.is_empty()).unwrap_or("");
+    let http = ctx.http()?;
+    let mut owners = vec![uid.to_string()];
+    let owned = |o: &Value, owners: &[String]| {
+        o.list("metadata.ownerReferences").iter().any(|r| owners.iter().any(|u| u == r.s("uid")))
+    };
+    let namespace = &info.namespace;
+    if info.resource.kind == "Deployment" {
+        let path = format!("/apis/apps/v1/namespaces/{namespace}/replicasets");
+        let done = until_none(&http, &path, DEPENDENTS_MS, |o| {
+            let is = owned(o, &owners[..1]);
+            if is {
+                owners.push(o.s("metadata.uid").to_string());
+            }
+            is
+        })?;
+        if !done {
+            return Ok(());
+        }
+    }
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    until_none(&http, &path, DEPENDENTS_MS, |o| owned(o, &owners) && !o.has("metadata.deletionTimestamp"))?;
+    Ok(())
 }
 
 /// Deletes one object.

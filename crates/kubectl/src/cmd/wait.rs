@@ -59,6 +59,35 @@ pub(crate) fn until(
     }
 }
 
+/// Waits until no object of a collection matches any more; false when the time is up.
+pub(crate) fn until_none(
+    http: &crate::http::Http,
+    collection: &str,
+    timeout_ms: i64,
+    mut matches: impl FnMut(&Value) -> bool,
+) -> Result<bool> {
+    let list = http.get(collection)?;
+    let uid = |o: &Value| o.s("metadata.uid").to_string();
+    let mut left: Vec<String> = list.list("items").iter().filter(|o| matches(o)).map(uid).collect();
+    if left.is_empty() {
+        return Ok(true);
+    }
+    let (version, seconds) = (list.s("metadata.resourceVersion"), (timeout_ms / 1000).max(1).to_string());
+    let path = with_query(
+        collection,
+        &[("resourceVersion", version), ("timeoutSeconds", &seconds), ("watch", "true")],
+    );
+    http.watch(&path, JSON, |kind, o| {
+        let id = uid(&o);
+        left.retain(|l| *l != id);
+        if kind != "DELETED" && matches(&o) {
+            left.push(id);
+        }
+        Ok(!left.is_empty())
+    })?;
+    Ok(left.is_empty())
+}
+
 /// What to wait for.
 enum Condition {
     Deleted,
