@@ -14,6 +14,7 @@
 pub mod admission;
 pub mod allocator;
 pub mod authn;
+pub mod authz;
 pub mod bootstrap;
 pub mod component_status;
 pub mod crd;

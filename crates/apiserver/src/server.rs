@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use api::Value;
 use api::status::ApiError;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Chain;
 use crate::allocator::Allocators;
 use crate::authn::{self, User, keys::Keys, tokens::Tokens};
+use crate::authz::{self, Authorizers};
 use crate::handlers::{self, Ctx};
 use crate::http::listen::Peer;
 use crate::http::{Body, BoxError, Incoming, Request, Response, status};
@@ -42,6 +44,8 @@ struct Inner {
     cache: Arc<Cache>,
     cached: RwLock<HashMap<String, Arc<cache::Resource>>>,
     admission: Chain,
+    authorizers: Authorizers,
+    request_timeout: Duration,
     allocators: Allocators,
     tokens: Tokens,
     keys: Keys,
@@ -68,12 +72,14 @@ impl Server {
         let flag = |name: &str, why: String| Error::Flag(name.to_owned(), why);
         let ttl = parse_duration(&options.event_ttl)
             .ok_or_else(|| flag("event-ttl", format!("invalid duration {:?}", options.event_ttl)))?;
-        parse_duration(&options.request_timeout).ok_or_else(|| {
+        let request_timeout = parse_duration(&options.request_timeout).ok_or_else(|| {
             flag("request-timeout", format!("invalid duration {:?}", options.request_timeout))
         })?;
         let storage = Storage::new(store.clone(), &options.etcd_prefix, ttl);
         let cache = Cache::new(store, format!("{}/", storage.prefix()));
         let registry = kinds::registry();
+        let authorizers =
+            Authorizers::new(&options.authorization_mode).map_err(|e| flag("authorization-mode", e))?;
         let admission = Chain::new(&options).map_err(|e| flag("enable-admission-plugins", e))?;
         let allocators = Allocators::new(
             storage.prefix(),
@@ -98,6 +104,8 @@ impl Server {
             cache,
             cached: RwLock::default(),
             admission,
+            authorizers,
+            request_timeout,
             allocators,
             tokens,
             keys,
@@ -242,9 +250,20 @@ impl Server {
         let labels = crate::metrics::Labels::of(&info);
         let accept = negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None);
         let accept = accept.unwrap_or(negotiate::Accept { ..negotiate::Accept::JSON });
-        let (answer, warnings) = match self.enter(&parts, &info).await {
-            Err(error) => (Err(error), Vec::new()),
-            Ok((user, _slot)) => self.route(parts, info, query, user, body).await,
+        let long = long_running(&info);
+        let work = async {
+            match self.enter(&parts, &info, long).await {
+                Err(error) => (Err(error), Vec::new()),
+                Ok((user, _slot)) => self.route(parts, info, query, user, body).await,
+            }
+        };
+        let (answer, warnings) = if long {
+            work.await
+        } else {
+            tokio::time::timeout(self.0.request_timeout, work).await.unwrap_or_else(|_| {
+                let why = "request did not complete within the allotted timeout";
+                (Err(ApiError::timeout(why)), Vec::new())
+            })
         };
         let mut response = answer.unwrap_or_else(|error| refusal(&error, &accept));
         for warning in warnings {
@@ -255,12 +274,17 @@ impl Server {
     }
 
     /// Who asks, and whether there is room for them.
-    async fn enter(&self, parts: &Parts, info: &Info) -> Result<(User, Option<inflight::Slot>), ApiError> {
+    async fn enter(
+        &self,
+        parts: &Parts,
+        info: &Info,
+        long: bool,
+    ) -> Result<(User, Option<inflight::Slot>), ApiError> {
         let peer = parts.extensions.get::<Peer>();
         let user = authn::authenticate(self, peer, &parts.headers).await?;
         let user = authn::impersonate::user(&parts.headers)?.unwrap_or(user);
-        let long = info.verb == "watch"
-            || matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy");
+        let path = parts.uri.path();
+        self.0.authorizers.check(&authz::Attributes { user: &user, info, path })?;
         let slot = if long || !info.is_resource {
             None
         } else {
@@ -305,6 +329,12 @@ impl Server {
         };
         if known { Err(ApiError::no_such_resource()) } else { Ok(encode::text(404, "404 page not found\n")) }
     }
+}
+
+/// Requests that may last: no time limit, no place among those that are counted.
+fn long_running(info: &Info) -> bool {
+    info.verb == "watch"
+        || matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
 }
 
 /// The upgrade of a connection, until somebody takes it.
