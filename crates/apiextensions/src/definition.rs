@@ -115,7 +115,10 @@ impl Version {
                 selector: Some(undotted(text(s, &["labelSelectorPath"]))).filter(|p| !p.is_empty()),
             }),
             columns: list(value, "additionalPrinterColumns").to_vec(),
-            selectable: list(value, "selectableFields").iter().map(|f| undotted(text(f, &["jsonPath"]))).collect(),
+            selectable: list(value, "selectableFields")
+                .iter()
+                .map(|f| undotted(text(f, &["jsonPath"])))
+                .collect(),
             warning: deprecated
                 .then(|| own_warning.unwrap_or_else(|| format!("{group}/{name} {kind} is deprecated"))),
             name,
@@ -204,7 +207,11 @@ impl Definition {
             namespaced: text(spec, &["scope"]) != "Cluster",
             etcd_prefix: Some(Name::Owned(format!("{group}/{plural}"))),
             storage_version_hash: Name::Owned(hash.clone()),
-            served: order.iter().filter(|i| keep(i)).map(|i| served(*i, Some(built.roots[*i]), scale)).collect(),
+            served: order
+                .iter()
+                .filter(|i| keep(i))
+                .map(|i| served(*i, Some(built.roots[*i]), scale))
+                .collect(),
         };
         let full = row(&|_| true, None);
         let open = row(&|i| versions[*i].served, Some(built.scale));
@@ -243,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_definition_becomes_a_row_of_the_kind_table() {
-        let names = json!({"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"});
+        let names =
+            json!({"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"});
         let crd = json!({"metadata": {"name": "things.read.crd.example.com"},
             "spec": {"group": "read.crd.example.com", "scope": "Namespaced", "names": names, "versions": [
                 {"name": "v1beta1", "served": false, "storage": false, "schema": {"openAPIV3Schema": {"type": "object"}}},
@@ -258,7 +266,9 @@ mod tests {
         assert_eq!(row.served[0].subresources[0].name, "status");
         let types = &definition.types;
         assert!(types.kinds.lookup("read.crd.example.com", "v1beta1", "things").is_none());
-        let root = types.schemas.get(types.kinds.lookup("read.crd.example.com", "v1", "things").unwrap().ty.unwrap());
+        let root = types
+            .schemas
+            .get(types.kinds.lookup("read.crd.example.com", "v1", "things").unwrap().ty.unwrap());
         assert_eq!(root.name, "com.example.crd.read.v1.Thing");
         assert!(root.field("metadata").is_some() && root.field("spec").is_some());
     }

@@ -56,11 +56,15 @@ pub fn decide(crd: &Value, all: &[Value], now: &str) -> Option<Value> {
     let own = crd.get("metadata").and_then(|m| m.get("name"));
     let others = || {
         all.iter()
-            .filter(|c| names(c, ["spec", "group"]) == group && c.get("metadata").and_then(|m| m.get("name")) != own)
+            .filter(|c| {
+                names(c, ["spec", "group"]) == group && c.get("metadata").and_then(|m| m.get("name")) != own
+            })
             .map(|c| names(c, ["status", "acceptedNames"]))
     };
     let resource_taken = |name: &str| {
-        others().any(|n| text(n, "plural") == name || text(n, "singular") == name || texts(n, "shortNames").contains(&name))
+        others().any(|n| {
+            text(n, "plural") == name || text(n, "singular") == name || texts(n, "shortNames").contains(&name)
+        })
     };
     let kind_taken = |name: &str| others().any(|n| text(n, "kind") == name || text(n, "listKind") == name);
 
@@ -155,7 +159,8 @@ pub fn terminate(crd: &mut Value, now: &str) {
 
 /// The first status of a new definition (`PrepareForCreate`).
 pub fn initial_status(crd: &mut Value) {
-    crd["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": null});
+    crd["status"] =
+        json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": null});
     keep_stored_version(crd);
 }
 
@@ -197,6 +202,9 @@ mod tests {
         second["status"] = decide(&second, &[first.clone()], "T").unwrap();
         assert!(!is_true(&second, "Established"));
         let condition = condition(&second, "NamesAccepted").unwrap();
-        assert_eq!((&condition["reason"], &condition["message"]), (&json!("ListKindConflict"), &json!("\"ThingList\" is already in use")));
+        assert_eq!(
+            (&condition["reason"], &condition["message"]),
+            (&json!("ListKindConflict"), &json!("\"ThingList\" is already in use"))
+        );
     }
 }

@@ -49,7 +49,9 @@ fn replicas(object: &Value, path: &str, errors: &mut ErrorList) {
     match at(object, path) {
         None => {}
         Some(value) => match value.as_i64() {
-            Some(n) if n < 0 => errors.push(Error::invalid(&place, value, "should be a non-negative integer")),
+            Some(n) if n < 0 => {
+                errors.push(Error::invalid(&place, value, "should be a non-negative integer"))
+            }
             Some(n) if n > i64::from(i32::MAX) => {
                 let why = format!("should be less than or equal to {}", i32::MAX);
                 errors.push(Error::invalid(&place, value, why));
@@ -125,7 +127,9 @@ pub fn validate(version: &Version, object: &Value, old: Option<&Value>) -> Error
 pub fn validate_status(version: &Version, object: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let schema = version.schema.as_ref();
-    if let (Some(status), Some(below)) = (object.get("status"), schema.and_then(|s| s.properties.get("status"))) {
+    if let (Some(status), Some(below)) =
+        (object.get("status"), schema.and_then(|s| s.properties.get("status")))
+    {
         errors.extend(validate::validate(below, status, old.get("status"), Some("status")));
     }
     if let Some(scale) = &version.scale {

@@ -18,9 +18,15 @@ struct Finding {
 
 enum What {
     Required,
-    NotSupported { value: Value, allowed: Vec<Value> },
+    NotSupported {
+        value: Value,
+        allowed: Vec<Value>,
+    },
     TooLong(i64),
-    TooMany { actual: usize, max: i64 },
+    TooMany {
+        actual: usize,
+        max: i64,
+    },
     Type(String),
     /// Anything else; the value that is shown.
     Invalid(Option<Value>),
@@ -166,7 +172,8 @@ fn type_of(schema: &Schema, value: &Value, path: &str) -> Outcome {
     let found = type_name(value);
     let has = |t: &str| schema.types.iter().any(|own| own == t);
     let whole = value.as_f64().is_some_and(|f| f.fract() == 0.0 && f.is_finite());
-    let fits = has(found) || (found == "number" && whole && has("integer")) || (found == "integer" && has("number"));
+    let fits =
+        has(found) || (found == "number" && whole && has("integer")) || (found == "integer" && has("number"));
     let texty = matches!(found, "string" | "array");
     if !schema.format.is_empty() && !texty && !fits {
         let format = match found {
@@ -278,7 +285,9 @@ fn string(schema: &Schema, text: &str, path: &str) -> Outcome {
         let said = match &pattern.regex {
             Ok(regex) if regex.is_match(text) => return outcome,
             Ok(_) => format!("{path} in body should match '{}'", pattern.text),
-            Err(why) => format!("{path} in body should match '{}, but pattern is invalid: {why}'", pattern.text),
+            Err(why) => {
+                format!("{path} in body should match '{}, but pattern is invalid: {why}'", pattern.text)
+            }
         };
         outcome.add(at(path, said, What::Invalid(Some(text.into()))));
     }
@@ -318,7 +327,8 @@ fn number(schema: &Schema, value: &Value, path: &str) -> Outcome {
     };
     let as_whole = |f: f64| (f.fract() == 0.0 && f.abs() < 9.2e18).then_some(f as i64);
     let checked = |prefix: &str, fits: bool| {
-        let form = if format.is_empty() { "(default format)".to_owned() } else { format!("with format {format}") };
+        let form =
+            if format.is_empty() { "(default format)".to_owned() } else { format!("with format {format}") };
         (!fits).then(|| about(format!("{prefix} value must be of type {kind} {form} in {path}")))
     };
     // A float that is whole prints without a fraction, which Go then reads as an integer.

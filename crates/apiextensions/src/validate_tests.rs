@@ -18,13 +18,31 @@ fn findings_have_upstreams_words() {
         "l": {"type": "array", "maxItems": 2, "items": {"type": "string"}},
     }}}});
     let spec = |v: Value| errors(schema.clone(), json!({"spec": v}));
-    assert_eq!(spec(json!({"n": 1, "s": "a"})), [r#"spec.s: Invalid value: "a": spec.s in body should be at least 2 chars long"#]);
+    assert_eq!(
+        spec(json!({"n": 1, "s": "a"})),
+        [r#"spec.s: Invalid value: "a": spec.s in body should be at least 2 chars long"#]
+    );
     assert_eq!(spec(json!({"n": 1, "s": "abcde"})), ["spec.s: Too long: may not be more than 4 bytes"]);
-    assert_eq!(spec(json!({"n": 1, "s": "AB"})), [r#"spec.s: Invalid value: "AB": spec.s in body should match '^[a-z]+$'"#]);
-    assert_eq!(spec(json!({"n": 1, "e": "c"})), [r#"spec.e: Unsupported value: "c": supported values: "a", "b""#]);
-    assert_eq!(spec(json!({"n": 1, "i": 6})), ["spec.i: Invalid value: 6: spec.i in body should be less than or equal to 5"]);
-    assert_eq!(spec(json!({"n": 1, "x": 1})), ["spec.x: Invalid value: 1: spec.x in body should be greater than 1"]);
-    assert_eq!(spec(json!({"n": 1, "l": ["a", "b", "c"]})), ["spec.l: Too many: 3: must have at most 2 items"]);
+    assert_eq!(
+        spec(json!({"n": 1, "s": "AB"})),
+        [r#"spec.s: Invalid value: "AB": spec.s in body should match '^[a-z]+$'"#]
+    );
+    assert_eq!(
+        spec(json!({"n": 1, "e": "c"})),
+        [r#"spec.e: Unsupported value: "c": supported values: "a", "b""#]
+    );
+    assert_eq!(
+        spec(json!({"n": 1, "i": 6})),
+        ["spec.i: Invalid value: 6: spec.i in body should be less than or equal to 5"]
+    );
+    assert_eq!(
+        spec(json!({"n": 1, "x": 1})),
+        ["spec.x: Invalid value: 1: spec.x in body should be greater than 1"]
+    );
+    assert_eq!(
+        spec(json!({"n": 1, "l": ["a", "b", "c"]})),
+        ["spec.l: Too many: 3: must have at most 2 items"]
+    );
     assert_eq!(
         spec(json!({"n": 1, "i": 1.5})),
         [
@@ -33,7 +51,10 @@ fn findings_have_upstreams_words() {
         ]
     );
     assert_eq!(spec(json!({})), ["spec.n: Required value"]);
-    assert_eq!(errors(schema, json!({"spec": []})), [r#"spec: Invalid value: "array": spec in body must be of type object: "array""#]);
+    assert_eq!(
+        errors(schema, json!({"spec": []})),
+        [r#"spec: Invalid value: "array": spec in body must be of type object: "array""#]
+    );
 }
 
 #[test]
@@ -50,7 +71,9 @@ fn alternatives_explain_the_best_failure() {
     );
     assert_eq!(
         errors(schema, json!({"spec": {"a": "1", "b": "2"}})),
-        [r#"<nil>: Invalid value: "": "spec" must validate one and only one schema (oneOf). Found 2 valid alternatives"#]
+        [
+            r#"<nil>: Invalid value: "": "spec" must validate one and only one schema (oneOf). Found 2 valid alternatives"#
+        ]
     );
 }
 

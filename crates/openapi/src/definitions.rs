@@ -57,12 +57,14 @@ pub fn of_struct(schemas: &Schemas, s: &Struct, dialect: Dialect) -> Value {
     if !s.preserve_unknown || !s.fields.is_empty() || dialect == Dialect::V3 {
         definition.insert("type".into(), "object".into());
     }
-    let required: Vec<&str> = s.fields.iter().filter(|f| f.required).map(|f| &*f.name).collect();
+    // Old kubectls take properties for all there is: where more is kept, v2 names none (`openapi/v2/conversion.go`).
+    let fields = if s.preserve_unknown && dialect == Dialect::V2 { &[] } else { s.fields.as_slice() };
+    let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| &*f.name).collect();
     if !required.is_empty() {
         definition.insert("required".into(), required.into());
     }
     let properties: Object =
-        s.fields.iter().map(|f| (f.name.to_string(), of_field(schemas, f, dialect))).collect();
+        fields.iter().map(|f| (f.name.to_string(), of_field(schemas, f, dialect))).collect();
     if !properties.is_empty() {
         definition.insert("properties".into(), properties.into());
     } else if dialect == Dialect::V2 {
