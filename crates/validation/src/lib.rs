@@ -11,6 +11,7 @@ mod apps;
 mod authorization;
 mod autoscaling;
 mod batch;
+mod cel;
 mod certificates;
 mod coordination;
 mod core;

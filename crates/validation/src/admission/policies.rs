@@ -3,8 +3,11 @@
 use api::Value;
 use api::field::{ErrorList, Path};
 
-use super::rules::{FAILURE_POLICIES, match_conditions, match_resources, one_of, required_one_of};
+use super::rules::{
+    FAILURE_POLICIES, expression, match_conditions, match_resources, one_of, required_one_of, variables,
+};
 use crate::Context;
+use crate::cel::{self, Type, Variables};
 use crate::errs::Errs;
 use crate::meta;
 use crate::names;
@@ -31,7 +34,8 @@ fn same_conditions(new: &Value, old: &Value) -> bool {
     same_at(now, before, "paramKind") && same_at(now, before, "matchConditions")
 }
 
-fn common(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
+/// What both kinds of policies have; gives the variables of their expressions.
+fn common(object: &Value, old_conditions: bool, errs: &mut ErrorList) -> Variables {
     meta::object_meta(object, false, names::subdomain, errs);
     let spec = object.sub("spec");
     required_one_of(spec, "failurePolicy", FAILURE_POLICIES, &SPEC, errs);
@@ -51,10 +55,14 @@ fn common(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
             }
         }
     }
+    let has_params = spec.at("paramKind").is_some();
     if !old_conditions {
-        match_conditions(spec.list("matchConditions"), &SPEC.child("matchConditions"), errs);
+        match_conditions(spec.list("matchConditions"), has_params, &SPEC.child("matchConditions"), errs);
     }
     let list = SPEC.child("variables");
+    let mut known = variables(has_params, true);
+    let mut own = Vec::new();
+    known.push(("variables".to_owned(), Type::Object("kubernetes.variables".to_owned(), Vec::new())));
     for (i, variable) in spec.list("variables").iter().enumerate() {
         let path = list.index(i);
         let name = variable.str("name");
@@ -63,10 +71,20 @@ fn common(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
         } else if !is_cel_identifier(name) {
             errs.invalid(&path.child("name"), name, "must be a valid CEL identifier");
         }
-        if variable.str("expression").trim().is_empty() {
+        let text = variable.str("expression");
+        if text.trim().is_empty() {
             errs.required(&path.child("expression"), "expression is not specified");
+            continue;
         }
+        let found = cel::compile(text, &known).unwrap_or_else(|problem| {
+            errs.invalid(&path.child("expression"), text, problem);
+            Type::Dyn
+        });
+        own.push((name.to_owned(), found));
+        known.pop();
+        known.push(("variables".to_owned(), Type::Object("kubernetes.variables".to_owned(), own.clone())));
     }
+    known
 }
 
 /// Mutations cannot match deletions.
@@ -109,7 +127,7 @@ fn is_cel_identifier(name: &str) -> bool {
 
 fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
     const ONE: &str = "validations or auditAnnotations must contain at least one item";
-    common(object, old_conditions, errs);
+    let known = common(object, old_conditions, errs);
     let spec = object.sub("spec");
     let (validations, annotations) = (spec.list("validations"), spec.list("auditAnnotations"));
     let annotations_path = SPEC.child("auditAnnotations");
@@ -120,7 +138,7 @@ fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
     }
     let list = SPEC.child("validations");
     for (i, v) in validations.iter().enumerate() {
-        validation(v, &list.index(i), errs);
+        validation(v, &known, &list.index(i), errs);
     }
     if annotations.len() > 20 {
         errs.invalid(
@@ -139,11 +157,13 @@ fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
             let full = format!("{name}/{key}");
             errs.invalid_each(&path.child("key"), &full, names::is_qualified_name(&full));
         }
-        let expression = annotation.str("valueExpression").trim();
-        if expression.is_empty() {
+        let text = annotation.str("valueExpression").trim();
+        if text.is_empty() {
             errs.required(&path.child("valueExpression"), "valueExpression is not specified");
-        } else if expression.len() > 5 * 1024 {
+        } else if text.len() > 5 * 1024 {
             errs.required(&path.child("valueExpression"), "must not exceed 5120 bytes in length");
+        } else {
+            expression(text, &known, &[Type::String, Type::Null], &path.child("valueExpression"), errs);
         }
         if annotations[..i].iter().any(|other| other.str("key") == key) {
             errs.duplicate(&path.child("key"), key);
@@ -151,14 +171,24 @@ fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
     }
 }
 
-fn validation(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+fn validation(v: &Value, known: &Variables, path: &Path<'_>, errs: &mut ErrorList) {
     const EMPTY: &str = "must be non-empty if specified";
-    if v.str("expression").trim().is_empty() {
+    let text = v.str("expression");
+    if text.trim().is_empty() {
         errs.required(&path.child("expression"), "expression is not specified");
+    } else {
+        expression(text, known, &[Type::Bool], &path.child("expression"), errs);
     }
-    let (message, expression) = (v.str("message"), v.str("messageExpression"));
-    if !expression.is_empty() && expression.trim().is_empty() {
-        errs.invalid(&path.child("messageExpression"), expression, EMPTY);
+    let (message, text) = (v.str("message"), v.str("messageExpression"));
+    if !text.is_empty() {
+        let path = path.child("messageExpression");
+        if text.trim().is_empty() {
+            errs.invalid(&path, text, EMPTY);
+        } else {
+            // There is no authorizer in messages.
+            let known = known.iter().filter(|(name, _)| !name.starts_with("authorizer")).cloned().collect();
+            expression(text, &known, &[Type::String], &path, errs);
+        }
     }
     if !message.is_empty() && message.trim().is_empty() {
         errs.invalid(&path.child("message"), message, EMPTY);
@@ -222,7 +252,7 @@ pub(crate) fn mutating_update(new: &Value, old: &Value, _: &Context<'_>, errs: &
 }
 
 fn mutating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
-    common(object, old_conditions, errs);
+    let known = common(object, old_conditions, errs);
     let spec = object.sub("spec");
     let list = SPEC.child("mutations");
     let mutations = spec.list("mutations");
@@ -230,7 +260,7 @@ fn mutating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
         errs.required(&list, "mutations must contain at least one item");
     }
     for (i, v) in mutations.iter().enumerate() {
-        mutation(v, &list.index(i), errs);
+        mutation(v, &known, &list.index(i), errs);
     }
     let path = SPEC.child("reinvocationPolicy");
     match spec.str("reinvocationPolicy") {
@@ -240,7 +270,7 @@ fn mutating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
     }
 }
 
-fn mutation(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+fn mutation(v: &Value, known: &Variables, path: &Path<'_>, errs: &mut ErrorList) {
     let kind = v.str("patchType");
     let (own, other) = match kind {
         "JSONPatch" => ("jsonPatch", "applyConfiguration"),
@@ -253,8 +283,16 @@ fn mutation(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     match v.at(own) {
         None => errs.required(&path.child(own), format!("must be specified when patchType is {kind}")),
         Some(patch) => {
-            if patch.str("expression").trim().is_empty() {
-                errs.required(&path.child(own).child("expression"), "");
+            let text = patch.str("expression").trim();
+            let path = path.child(own);
+            if text.is_empty() {
+                errs.required(&path.child("expression"), "");
+            } else {
+                let wanted = match kind {
+                    "JSONPatch" => Type::list(Type::named("JSONPatch")),
+                    _ => Type::named("Object"),
+                };
+                expression(text, known, &[wanted], &path.child("expression"), errs);
             }
         }
     }

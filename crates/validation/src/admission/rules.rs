@@ -3,6 +3,7 @@
 use api::Value;
 use api::field::{ErrorList, Path};
 
+use crate::cel::{self, Type, Variables};
 use crate::errs::Errs;
 use crate::names;
 use crate::selector;
@@ -129,15 +130,44 @@ fn resources(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     }
 }
 
-/// `validateMatchConditions`, their expressions' meaning aside.
-pub(super) fn match_conditions(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
+/// What expressions of webhooks and policies may use.
+pub(super) fn variables(has_params: bool, has_authorizer: bool) -> Variables {
+    let mut all = cel::dynamic(&["object", "oldObject", "request", "namespaceObject"]);
+    if has_params {
+        all.extend(cel::dynamic(&["params"]));
+    }
+    if has_authorizer {
+        all.extend(cel::dynamic(&["authorizer"]));
+    }
+    all
+}
+
+/// An expression that has to give one of some types.
+pub(super) fn expression(
+    text: &str,
+    variables: &Variables,
+    wanted: &[Type],
+    path: &Path<'_>,
+    errs: &mut ErrorList,
+) {
+    if let Some(problem) = cel::problem(text, variables, wanted) {
+        errs.invalid(path, text, problem);
+    }
+}
+
+/// `validateMatchConditions`.
+pub(super) fn match_conditions(list: &[Value], has_params: bool, path: &Path<'_>, errs: &mut ErrorList) {
     if list.len() > 64 {
         errs.too_many(path, list.len(), 64);
     }
     for (i, condition) in list.iter().enumerate() {
         let path = path.index(i);
-        if condition.str("expression").trim().is_empty() {
+        let text = condition.str("expression").trim();
+        if text.is_empty() {
             errs.required(&path.child("expression"), "");
+        } else {
+            let variables = variables(has_params, true);
+            expression(text, &variables, &[Type::Bool], &path.child("expression"), errs);
         }
         let name = condition.str("name");
         if name.is_empty() {

@@ -112,7 +112,7 @@ fn webhook(v: &Value, tolerate: &Tolerate, path: &Path<'_>, errs: &mut ErrorList
     one_of(v, "reinvocationPolicy", &["IfNeeded", "Never"], path, errs);
     client_config(v.sub("clientConfig"), &path.child("clientConfig"), errs);
     if !tolerate.match_conditions {
-        match_conditions(v.list("matchConditions"), &path.child("matchConditions"), errs);
+        match_conditions(v.list("matchConditions"), false, &path.child("matchConditions"), errs);
     }
 }
 

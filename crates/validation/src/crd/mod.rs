@@ -4,6 +4,7 @@
 //! errors are those of the internal type. [`View`] is that type, read from the stored version.
 
 mod definition;
+mod expressions;
 mod field_path;
 mod pattern;
 mod schema;
@@ -81,7 +82,7 @@ impl<'a> View<'a> {
 }
 
 /// `ValidateCustomResourceDefinition`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     let spec = object.sub("spec");
     let wanted = format!("{}.{}", spec.sub("names").str("plural"), spec.str("group"));
     meta::object_meta(object, false, names::subdomain, errs);
@@ -94,16 +95,16 @@ pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
         own.invalid(&path, name, "must be spec.names.plural+\".\"+spec.group");
         errs.splice(at..at, own);
     }
-    let options = Options::default();
+    let options = if is_beta(ctx) { Options::beta() } else { Options::default() };
     definition::spec(&View::of(object), &options, errs);
-    rest(object, None, errs);
+    rest(object, None, ctx, errs);
 }
 
 /// `ValidateCustomResourceDefinitionUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::object_meta_update(new, old, errs);
     let before = View::of(old);
-    let options = Options::given(&before);
+    let options = if is_beta(ctx) { Options::beta() } else { Options::given(&before) };
     definition::spec(&View::of(new), &options, errs);
     let (spec, old_spec) = (new.sub("spec"), old.sub("spec"));
     let established = old
@@ -119,7 +120,7 @@ pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut Error
     }
     meta::immutable(spec, old_spec, "group", "s", &SPEC.child("group"), errs);
     meta::immutable(n, old_n, "plural", "s", &path.child("plural"), errs);
-    rest(new, Some(old), errs);
+    rest(new, Some(old), ctx, errs);
 }
 
 /// `ValidateUpdateCustomResourceDefinitionStatus`.
@@ -129,9 +130,17 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
     definition::names(new.sub("status").sub("acceptedNames"), &path, errs);
 }
 
-fn rest(object: &Value, old: Option<&Value>, errs: &mut ErrorList) {
+/// `v1beta1`, in which definitions need no schema: upstream asked less of them as long as it served that version.
+fn is_beta(ctx: &Context<'_>) -> bool {
+    ctx.version == "v1beta1"
+}
+
+fn rest(object: &Value, old: Option<&Value>, ctx: &Context<'_>, errs: &mut ErrorList) {
     definition::names(object.sub("status").sub("acceptedNames"), &STATUS.child("acceptedNames"), errs);
     stored_versions(object, &STATUS.child("storedVersions"), errs);
+    if is_beta(ctx) {
+        return;
+    }
     approval(object, old, errs);
     let keeps = |object: &Value| object.sub("spec").flag("preserveUnknownFields");
     if keeps(object) && !old.is_some_and(keeps) {
@@ -152,14 +161,17 @@ fn stored_versions(object: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         return;
     }
     let versions = object.sub("spec").list("versions");
+    let mut missing = stored.clone();
     for version in versions {
         let name = version.str("name");
-        if version.flag("storage") && !stored.contains(&name) {
+        // A second version of the same name finds the name taken.
+        if version.flag("storage") && !missing.contains(&name) {
             errs.invalid(path, all, format!("must have the storage version {name}"));
         }
+        missing.retain(|other| *other != name);
     }
     for (i, name) in stored.iter().enumerate() {
-        if !versions.iter().any(|v| v.str("name") == *name) {
+        if missing.contains(name) {
             errs.invalid(
                 &path.index(i),
                 *name,

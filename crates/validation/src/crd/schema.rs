@@ -3,7 +3,7 @@
 use api::Value;
 use api::field::{ErrorList, Path};
 
-use super::{View, definition, field_path, structural};
+use super::{View, definition, expressions, field_path, structural};
 use crate::errs::{Errs, Raw};
 use crate::golang;
 use crate::value::Get;
@@ -33,6 +33,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What is asked of a definition that is written through `v1beta1`.
+    pub(super) fn beta() -> Options {
+        Options { schema_required: false, structural: false, known_types: false, ..Options::default() }
+    }
+
     /// What may be asked of an update of this definition.
     pub(super) fn given(old: &View<'_>) -> Options {
         let no_schema = |rule: &dyn Fn(&Value) -> bool| !old.schemas().any(|s| any(s, rule));
@@ -97,6 +102,7 @@ pub(super) fn validation(
     if schema.flag("nullable") {
         errs.forbidden(&path.child("openAPIV3Schema.nullable"), "nullable cannot be true at the root");
     }
+    let before_structure = errs.len();
     let mut unreadable = None;
     if options.structural {
         unreadable = structural::unsupported(schema);
@@ -105,7 +111,12 @@ pub(super) fn validation(
         }
     }
     let at = At { root: true, in_metadata: false, defaults: Ok(()) };
+    let before_check = errs.len();
+    let is_structural = unreadable.is_none() && before_check == before_structure;
     check(schema, &at, options, &root, errs);
+    if options.structural && is_structural && errs.len() == before_check {
+        expressions::rules(schema, true, &root, errs);
+    }
     if let Some(problem) = unreadable
         && errs.len() == before
     {

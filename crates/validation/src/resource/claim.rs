@@ -5,6 +5,7 @@ use api::field::{ErrorList, Path};
 
 use super::{each, each_text, each_unique, fully_qualified_name, label, raw_extension, status, taint};
 use crate::Context;
+use crate::cel::{self, Type};
 use crate::core::pod::resources;
 use crate::core::volume::csi_driver_name;
 use crate::errs::{Errs, Raw};
@@ -70,7 +71,7 @@ pub(crate) fn class_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut
 
 fn class_spec(spec: &Value, old: Option<&Value>, errs: &mut ErrorList) {
     let stored = |field| old.is_some_and(|old| same_at(spec, old, field));
-    selectors(spec, stored("selectors"), &SPEC, errs);
+    selectors(spec, &SPEC, errs);
     let stored = stored("config");
     each(spec.list("config").iter(), 32, &SPEC.child("config"), errs, |config, path, errs| {
         configuration(config, stored, path, errs);
@@ -167,7 +168,7 @@ fn device_request(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     } else {
         errs.invalid_each(&path.child("deviceClassName"), class, names::is_dns1123_subdomain(class));
     }
-    selectors(v, false, path, errs);
+    selectors(v, path, errs);
     let (mode, count) = (v.str("allocationMode"), v.int("count"));
     match mode {
         "All" if count != 0 => {
@@ -186,7 +187,7 @@ fn device_request(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     }
 }
 
-fn selectors(v: &Value, stored: bool, path: &Path<'_>, errs: &mut ErrorList) {
+fn selectors(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     each(v.list("selectors").iter(), 32, &path.child("selectors"), errs, |selector, path, errs| {
         let path = path.child("cel");
         let Some(cel) = selector.at("cel") else {
@@ -194,11 +195,30 @@ fn selectors(v: &Value, stored: bool, path: &Path<'_>, errs: &mut ErrorList) {
             return;
         };
         const MAX: usize = 10 * 1024;
-        if cel.str("expression").len() > MAX {
-            errs.too_long(&path.child("expression"), MAX);
+        let (text, path) = (cel.str("expression"), path.child("expression"));
+        if text.len() > MAX {
+            errs.too_long(&path, MAX);
+        } else if let Some(problem) = selector_problem(text) {
+            errs.invalid(&path, text, problem);
         }
-        let _ = stored;
     });
+}
+
+/// What is wrong with an expression that chooses devices.
+fn selector_problem(text: &str) -> Option<String> {
+    let by_domain = || Type::map(Type::String, Type::map(Type::String, Type::Dyn));
+    let fields = vec![
+        ("driver".to_owned(), Type::String),
+        ("attributes".to_owned(), by_domain()),
+        ("capacity".to_owned(), by_domain()),
+        ("allowMultipleAllocations".to_owned(), Type::Bool),
+    ];
+    let device = Type::Object("kubernetes.DRADevice".to_owned(), fields);
+    match cel::compile(text, &vec![("device".to_owned(), device)]) {
+        Ok(found) if found.fits(&Type::Bool) => None,
+        Ok(other) => Some(format!("must evaluate to bool or the unknown type, not {other}")),
+        Err(problem) => Some(problem),
+    }
 }
 
 fn constraint(v: &Value, names: &Requests<'_>, path: &Path<'_>, errs: &mut ErrorList) {

@@ -1,0 +1,201 @@
+//! CEL expressions: whether upstream's compiler takes them, in its words.
+//!
+//! ```text
+//! text ── lex ──► tokens ── parse ──► Node ── check ──► Type
+//! ```
+//! The checker knows the operators, the macros and the names of functions. What functions give is mostly
+//! [`Type::Dyn`], which fits everywhere: it never refuses what upstream takes, but may take more.
+
+mod check;
+mod lex;
+mod parse;
+
+use std::fmt;
+
+/// A type of CEL.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Type {
+    /// Anything.
+    Dyn,
+    /// The type of what did not check.
+    Error,
+    Null,
+    Bool,
+    Int,
+    Uint,
+    Double,
+    String,
+    Bytes,
+    Duration,
+    Timestamp,
+    /// A type as a value.
+    Kind,
+    List(Box<Type>),
+    Map(Box<Type>, Box<Type>),
+    /// An object with these fields and no others.
+    Object(String, Vec<(String, Type)>),
+}
+
+impl Type {
+    pub(crate) fn list(of: Type) -> Type {
+        Type::List(Box::new(of))
+    }
+
+    pub(crate) fn map(key: Type, value: Type) -> Type {
+        Type::Map(Box::new(key), Box::new(value))
+    }
+
+    /// An object type that is only known by its name.
+    pub(crate) fn named(name: &str) -> Type {
+        Type::Object(name.to_owned(), Vec::new())
+    }
+
+    /// Whether nothing is known of the type.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Type::Dyn | Type::Error)
+    }
+
+    /// Whether a value of one type may stand where the other is asked.
+    pub(crate) fn fits(&self, other: &Type) -> bool {
+        match (self, other) {
+            (a, b) if a.is_open() || b.is_open() => true,
+            (Type::List(a), Type::List(b)) => a.fits(b),
+            (Type::Map(a, b), Type::Map(c, d)) => a.fits(c) && b.fits(d),
+            (Type::Object(a, _), Type::Object(b, _)) => a == b,
+            (Type::Null, Type::Object(..) | Type::Duration | Type::Timestamp)
+            | (Type::Object(..) | Type::Duration | Type::Timestamp, Type::Null) => true,
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// As the compiler's messages name types.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Type::Dyn => "dyn",
+            Type::Error => "!error!",
+            Type::Null => "null",
+            Type::Bool => "bool",
+            Type::Int => "int",
+            Type::Uint => "uint",
+            Type::Double => "double",
+            Type::String => "string",
+            Type::Bytes => "bytes",
+            Type::Duration => "google.protobuf.Duration",
+            Type::Timestamp => "google.protobuf.Timestamp",
+            Type::Kind => "type",
+            Type::Object(name, _) => name,
+            Type::List(of) => return write!(f, "list({of})"),
+            Type::Map(key, value) => return write!(f, "map({key}, {value})"),
+        };
+        f.write_str(word)
+    }
+}
+
+/// The variables that an expression may use.
+pub(crate) type Variables = Vec<(String, Type)>;
+
+/// Variables without known fields.
+pub(crate) fn dynamic(names: &[&str]) -> Variables {
+    names.iter().map(|name| ((*name).to_owned(), Type::Dyn)).collect()
+}
+
+/// A mistake at a byte of the text.
+#[derive(Debug)]
+struct Mistake {
+    at: usize,
+    what: String,
+}
+
+/// The type of an expression, or upstream's text about why it has none.
+pub(crate) fn compile(text: &str, variables: &Variables) -> Result<Type, String> {
+    let (found, mut mistakes) = match parse::parse(text) {
+        Ok(node) => check::check(&node, variables),
+        Err(mistake) => (Type::Error, vec![mistake]),
+    };
+    if mistakes.is_empty() {
+        return Ok(found);
+    }
+    mistakes.sort_by_key(|m| m.at);
+    let shown: Vec<String> = mistakes.iter().map(|m| display(text, m)).collect();
+    Err(format!("compilation failed: {}", shown.join("\n")))
+}
+
+/// What is wrong with an expression that has to give one of these types.
+pub(crate) fn problem(text: &str, variables: &Variables, wanted: &[Type]) -> Option<String> {
+    let found = match compile(text, variables) {
+        Ok(found) => found,
+        Err(problem) => return Some(problem),
+    };
+    if wanted.iter().any(|wanted| found.fits(wanted)) {
+        return None;
+    }
+    let name = |of: &Type| if *of == Type::Null { "null_type".to_owned() } else { of.to_string() };
+    let names: Vec<String> = wanted.iter().map(name).collect();
+    let wanted = match &names[..] {
+        [one] => one.clone(),
+        several => format!("one of [{}]", several.join(" ")),
+    };
+    Some(format!("must evaluate to {wanted} but got {}", name(&found)))
+}
+
+/// The mistake with the line that it is in.
+fn display(text: &str, mistake: &Mistake) -> String {
+    if text.is_empty() {
+        return format!("ERROR: <input>:1:0: {}", mistake.what);
+    }
+    let before = &text[..mistake.at];
+    let line = before.matches('\n').count();
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count();
+    let source = text.split('\n').nth(line).unwrap_or("");
+    let dots = ".".repeat(column);
+    format!("ERROR: <input>:{}:{}: {}\n | {source}\n | {dots}^", line + 1, column + 1, mistake.what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Type, Variables, compile, dynamic};
+
+    fn variables() -> Variables {
+        let mut all = dynamic(&["object"]);
+        all.push(("self".into(), Type::Object("T".into(), vec![("a".into(), Type::String)])));
+        all
+    }
+
+    #[test]
+    fn expressions_have_types() {
+        for (text, expected) in [
+            ("1 + 2", Type::Int),
+            ("object.spec.replicas <= 5 && !has(object.x)", Type::Bool),
+            ("self.a.startsWith('x') ? 'y' : r'\\d'", Type::String),
+            ("[1, 2].all(x, x > 0) || 'a' in {'a': 1}", Type::Bool),
+            ("object.containers.map(c, c.name)", Type::list(Type::Dyn)),
+            ("size(self.a) > 1 // and so on", Type::Bool),
+        ] {
+            assert_eq!(compile(text, &variables()).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_shown_as_upstream_shows_them() {
+        for (text, expected) in [
+            (
+                "self.",
+                "ERROR: <input>:1:6: Syntax error: no viable alternative at input '.'\n | self.\n | .....^",
+            ),
+            (
+                "Bogus!",
+                "ERROR: <input>:1:6: Syntax error: extraneous input '!' expecting <EOF>\n | Bogus!\n | .....^",
+            ),
+            (
+                "true-x",
+                "ERROR: <input>:1:5: found no matching overload for '_-_' applied to '(bool, !error!)'\n | true-x\n | ....^\nERROR: <input>:1:6: undeclared reference to 'x' (in container '')\n | true-x\n | .....^",
+            ),
+            ("self.b", "ERROR: <input>:1:5: undefined field 'b'\n | self.b\n | ....^"),
+        ] {
+            let found = compile(text, &variables()).unwrap_err();
+            assert_eq!(found, format!("compilation failed: {expected}"), "{text}");
+        }
+    }
+}

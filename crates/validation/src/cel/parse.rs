@@ -1,0 +1,298 @@
+//! CEL's grammar.
+
+use super::Mistake;
+use super::lex::{Kind, Token, tokens};
+
+/// A part of an expression; `at` is where errors about it point to.
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    pub(super) at: usize,
+    pub(super) what: What<'a>,
+}
+
+#[derive(Debug)]
+pub(super) enum What<'a> {
+    Name(&'a str),
+    Literal(Kind),
+    True,
+    Null,
+    /// An operator by its function's name: `_+_`.
+    Operator(&'static str, Vec<Node<'a>>),
+    Select(Box<Node<'a>>, &'a str),
+    Call(Option<Box<Node<'a>>>, &'a str, Vec<Node<'a>>),
+    List(Vec<Node<'a>>),
+    Map(Vec<(Node<'a>, Node<'a>)>),
+    /// A message of a named type with its fields' values.
+    Message(String, Vec<Node<'a>>),
+}
+
+/// What an expression can start with.
+const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+
+/// Words that cannot be names of variables.
+const RESERVED: [&str; 18] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+    "in",
+];
+
+/// Binary operators from the loosest to the tightest.
+const LEVELS: [&[(&str, &str)]; 5] = [
+    &[("||", "_||_")],
+    &[("&&", "_&&_")],
+    &[
+        ("<", "_<_"),
+        ("<=", "_<=_"),
+        (">=", "_>=_"),
+        (">", "_>_"),
+        ("==", "_==_"),
+        ("!=", "_!=_"),
+        ("in", "@in"),
+    ],
+    &[("+", "_+_"), ("-", "_-_")],
+    &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
+];
+
+/// The deepest nesting that is read.
+const DEPTH_MAX: usize = 100;
+
+/// Reads an expression.
+pub(super) fn parse(text: &str) -> Result<Node<'_>, Mistake> {
+    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
+    let node = parser.expression()?;
+    let token = parser.peek();
+    if token.kind == Kind::End {
+        return Ok(node);
+    }
+    let is_last = parser.tokens.get(parser.next + 1).is_some_and(|t| t.kind == Kind::End);
+    let word = if is_last { "extraneous" } else { "mismatched" };
+    Err(Mistake {
+        at: token.at,
+        what: format!("Syntax error: {word} input '{}' expecting <EOF>", token.text),
+    })
+}
+
+struct Parser<'a> {
+    tokens: Vec<Token<'a>>,
+    next: usize,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> Token<'a> {
+        // There is always the end.
+        let last = self.tokens.len().saturating_sub(1);
+        self.tokens.get(self.next.min(last)).copied().unwrap_or(Token {
+            kind: Kind::End,
+            text: "<EOF>",
+            at: 0,
+        })
+    }
+
+    fn take(&mut self) -> Token<'a> {
+        let token = self.peek();
+        self.next += 1;
+        token
+    }
+
+    fn is_sign(&self, sign: &str) -> bool {
+        let token = self.peek();
+        token.text == sign && (token.kind == Kind::Sign || (sign == "in" && token.kind == Kind::Name))
+    }
+
+    fn accept(&mut self, sign: &str) -> Option<Token<'a>> {
+        if self.is_sign(sign) { Some(self.take()) } else { None }
+    }
+
+    fn expect(&mut self, sign: &str) -> Result<Token<'a>, Mistake> {
+        let token = self.peek();
+        self.accept(sign).ok_or_else(|| Mistake {
+            at: token.at,
+            what: format!("Syntax error: mismatched input '{}' expecting '{sign}'", token.text),
+        })
+    }
+
+    fn expression(&mut self) -> Result<Node<'a>, Mistake> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            let what = format!("expression recursion limit exceeded: {DEPTH_MAX}");
+            return Err(Mistake { at: self.peek().at, what });
+        }
+        let condition = self.binary(0)?;
+        let node = match self.accept("?") {
+            None => condition,
+            Some(mark) => {
+                let yes = self.binary(0)?;
+                self.expect(":")?;
+                let no = self.expression()?;
+                Node { at: mark.at, what: What::Operator("_?_:_", vec![condition, yes, no]) }
+            }
+        };
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn binary(&mut self, level: usize) -> Result<Node<'a>, Mistake> {
+        let Some(operators) = LEVELS.get(level) else { return self.unary() };
+        let mut left = self.binary(level + 1)?;
+        while let Some((sign, function)) = operators.iter().find(|(sign, _)| self.is_sign(sign)) {
+            let _ = sign;
+            let at = self.take().at;
+            let right = self.binary(level + 1)?;
+            left = Node { at, what: What::Operator(function, vec![left, right]) };
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self) -> Result<Node<'a>, Mistake> {
+        for (sign, function) in [("!", "!_"), ("-", "-_")] {
+            let Some(first) = self.accept(sign) else { continue };
+            let mut count = 1;
+            while self.accept(sign).is_some() {
+                count += 1;
+            }
+            let inner = self.member()?;
+            if count % 2 == 0
+                || (sign == "-" && matches!(inner.what, What::Literal(Kind::Int | Kind::Double)))
+            {
+                return Ok(inner);
+            }
+            return Ok(Node { at: first.at, what: What::Operator(function, vec![inner]) });
+        }
+        self.member()
+    }
+
+    fn member(&mut self) -> Result<Node<'a>, Mistake> {
+        let mut node = self.primary()?;
+        loop {
+            if let Some(dot) = self.accept(".") {
+                self.accept("?");
+                let name = self.take();
+                if name.kind != Kind::Name {
+                    let what = "Syntax error: no viable alternative at input '.'".to_owned();
+                    return Err(Mistake { at: name.at, what });
+                }
+                node = match self.accept("(") {
+                    Some(open) => {
+                        let arguments = self.arguments(")")?;
+                        Node { at: open.at, what: What::Call(Some(Box::new(node)), name.text, arguments) }
+                    }
+                    None => Node { at: dot.at, what: What::Select(Box::new(node), name.text) },
+                };
+            } else if let Some(open) = self.accept("[") {
+                self.accept("?");
+                let index = self.expression()?;
+                self.expect("]")?;
+                node = Node { at: open.at, what: What::Operator("_[_]", vec![node, index]) };
+            } else if self.is_sign("{")
+                && let Some(name) = dotted(&node)
+            {
+                let at = self.take().at;
+                let entries = self.entries()?;
+                let values = entries.into_iter().map(|(_, value)| value).collect();
+                node = Node { at, what: What::Message(name, values) };
+            } else {
+                return Ok(node);
+            }
+        }
+    }
+
+    fn primary(&mut self) -> Result<Node<'a>, Mistake> {
+        let token = self.take();
+        let at = token.at;
+        let what = match (token.kind, token.text) {
+            (Kind::Name, "true" | "false") => What::True,
+            (Kind::Name, "null") => What::Null,
+            (Kind::Name, name) => return self.name(name, at),
+            (Kind::Int | Kind::Uint | Kind::Double | Kind::Text | Kind::Bytes, _) => {
+                What::Literal(token.kind)
+            }
+            (Kind::Sign, "(") => {
+                let inner = self.expression()?;
+                self.expect(")")?;
+                return Ok(inner);
+            }
+            (Kind::Sign, "[") => What::List(self.arguments("]")?),
+            (Kind::Sign, "{") => What::Map(self.entries()?),
+            (Kind::Sign, ".") if self.peek().kind == Kind::Name => {
+                let name = self.take();
+                return self.name(name.text, name.at);
+            }
+            _ => {
+                let what = format!("Syntax error: mismatched input '{}' expecting {START}", token.text);
+                return Err(Mistake { at, what });
+            }
+        };
+        Ok(Node { at, what })
+    }
+
+    fn name(&mut self, name: &'a str, at: usize) -> Result<Node<'a>, Mistake> {
+        if RESERVED.contains(&name) {
+            return Err(Mistake { at, what: format!("reserved identifier: {name}") });
+        }
+        Ok(match self.accept("(") {
+            Some(open) => {
+                let arguments = self.arguments(")")?;
+                Node { at: open.at, what: What::Call(None, name, arguments) }
+            }
+            None => Node { at, what: What::Name(name) },
+        })
+    }
+
+    fn arguments(&mut self, close: &str) -> Result<Vec<Node<'a>>, Mistake> {
+        let mut found = Vec::new();
+        while self.accept(close).is_none() {
+            if !found.is_empty() {
+                self.expect(",")?;
+                if close != ")" && self.accept(close).is_some() {
+                    break;
+                }
+            }
+            self.accept("?");
+            found.push(self.expression()?);
+        }
+        Ok(found)
+    }
+
+    /// Keys and values up to the closing brace.
+    fn entries(&mut self) -> Result<Vec<(Node<'a>, Node<'a>)>, Mistake> {
+        let mut found = Vec::new();
+        while self.accept("}").is_none() {
+            if !found.is_empty() {
+                self.expect(",")?;
+                if self.accept("}").is_some() {
+                    break;
+                }
+            }
+            self.accept("?");
+            let key = self.expression()?;
+            self.expect(":")?;
+            found.push((key, self.expression()?));
+        }
+        Ok(found)
+    }
+}
+
+/// A name with dots, as types of messages have.
+fn dotted(node: &Node<'_>) -> Option<String> {
+    match &node.what {
+        What::Name(name) => Some((*name).to_owned()),
+        What::Select(of, name) => Some(format!("{}.{name}", dotted(of)?)),
+        _ => None,
+    }
+}

@@ -1,0 +1,126 @@
+//! The expressions of `x-kubernetes-validations`.
+
+use api::Value;
+use api::field::{ErrorList, Path};
+
+use crate::cel::{self, Type, Variables};
+use crate::errs::{Errs, Raw};
+use crate::golang;
+use crate::value::Get;
+
+/// Checks the rules of a schema and of those inside it; below `not` and the like there are none.
+pub(super) fn rules(s: &Value, is_resource: bool, path: &Path<'_>, errs: &mut ErrorList) {
+    if let Some(more) = s.at("additionalProperties").filter(|more| more.is_object()) {
+        rules(more, false, &path.child("additionalProperties"), errs);
+    }
+    let properties = path.child("properties");
+    for (name, property) in s.entries("properties") {
+        rules(property, false, &properties.key(name), errs);
+    }
+    if let Some(items) = s.at("items") {
+        rules(items, false, &path.child("items"), errs);
+    }
+    let all = s.list("x-kubernetes-validations");
+    if all.is_empty() {
+        return;
+    }
+    let own = type_of(s, is_resource);
+    let variables: Variables = vec![("self".to_owned(), own.clone()), ("oldSelf".to_owned(), own)];
+    let list = path.child("x-kubernetes-validations");
+    for (i, rule) in all.iter().enumerate() {
+        let path = list.index(i);
+        let mut check = |field: &str, wanted: &Type, otherwise: &str| {
+            let problem = match cel::compile(rule.str(field), &variables) {
+                Ok(found) if found.fits(wanted) => return,
+                Ok(_) => otherwise.to_owned(),
+                Err(problem) => problem,
+            };
+            let shown = Raw(golang::typed("apiextensions.ValidationRule", rule));
+            errs.invalid(&path.child(field), shown, problem);
+        };
+        check("rule", &Type::Bool, "cel expression must evaluate to a bool");
+        if !rule.str("messageExpression").is_empty() {
+            check("messageExpression", &Type::String, "messageExpression must evaluate to a string");
+        }
+    }
+}
+
+/// The type of the values that a schema allows (`SchemaDeclType`).
+fn type_of(s: &Value, is_resource: bool) -> Type {
+    if s.flag("x-kubernetes-int-or-string") {
+        return Type::Dyn;
+    }
+    match s.str("type") {
+        "boolean" => Type::Bool,
+        "integer" => Type::Int,
+        "number" => Type::Double,
+        "string" => match s.str("format") {
+            "byte" => Type::Bytes,
+            "duration" => Type::Duration,
+            "date" | "date-time" => Type::Timestamp,
+            _ => Type::String,
+        },
+        "array" => Type::list(type_of(s.sub("items"), false)),
+        "object" => object(s, is_resource),
+        _ => Type::Dyn,
+    }
+}
+
+fn object(s: &Value, is_resource: bool) -> Type {
+    match s.sub("additionalProperties") {
+        Value::Null => {}
+        more => return Type::map(Type::String, type_of(more, false)),
+    }
+    let is_resource = is_resource || s.flag("x-kubernetes-embedded-resource");
+    let mut fields: Vec<(String, Type)> = Vec::new();
+    if is_resource {
+        let names = ["name", "generateName"].map(|name| (name.to_owned(), Type::String));
+        fields.extend(["apiVersion", "kind"].map(|name| (name.to_owned(), Type::String)));
+        fields.push(("metadata".to_owned(), Type::Object("metadata".to_owned(), names.to_vec())));
+    }
+    for (name, property) in s.entries("properties") {
+        let name = escaped(name);
+        if is_resource && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
+            continue;
+        }
+        fields.push((name, type_of(property, false)));
+    }
+    if fields.is_empty() && s.flag("x-kubernetes-preserve-unknown-fields") {
+        return Type::Dyn;
+    }
+    Type::Object("object".to_owned(), fields)
+}
+
+/// The name of a property in expressions (`cel.Escape`).
+fn escaped(name: &str) -> String {
+    const WORDS: [&str; 21] = [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ];
+    if WORDS.contains(&name) {
+        return format!("__{name}__");
+    }
+    name.replace("__", "__underscores__")
+        .replace('.', "__dot__")
+        .replace('-', "__dash__")
+        .replace('/', "__slash__")
+}
