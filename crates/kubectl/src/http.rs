@@ -244,6 +244,15 @@ impl Http {
                 "The connection to the server {host} was refused - did you specify the right host or port?"
             ));
         }
+        let host = self.server.split("://").last().unwrap_or("").split([':', '/']).next().unwrap_or("");
+        let text = match text {
+            t if t.contains("UnknownIssuer") => "x509: certificate signed by unknown authority".to_string(),
+            t if t.contains("failed to lookup") => format!("dial tcp: lookup {host}: no such host"),
+            t => t
+                .trim_start_matches("ServiceError: ")
+                .trim_start_matches("client error (Connect): ")
+                .to_string(),
+        };
         Error::Plain(format!("Unable to connect to the server: {text}"))
     }
 }

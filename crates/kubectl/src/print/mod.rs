@@ -2,6 +2,7 @@
 
 pub(crate) mod columns;
 pub(crate) mod custom;
+pub(crate) mod gotemplate;
 pub(crate) mod json;
 pub(crate) mod jsonpath;
 pub(crate) mod output;

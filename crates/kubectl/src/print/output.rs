@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::Flags;
 use crate::discovery::Resource;
 use crate::error::Result;
-use crate::print::{custom, json, jsonpath, out, tabwriter, yaml};
+use crate::print::{custom, gotemplate, json, jsonpath, out, tabwriter, yaml};
 use crate::value::Json;
 
 /// An output format.
@@ -23,6 +23,8 @@ pub(crate) enum Format {
     Json,
     /// `-o jsonpath=…`.
     JsonPath(jsonpath::Template),
+    /// `-o go-template=…`.
+    GoTemplate(gotemplate::Template),
     /// `-o custom-columns=…`.
     Custom(custom::Columns),
 }
@@ -61,7 +63,10 @@ pub(crate) fn format(flags: &Flags) -> Result<Format> {
             Format::Custom(custom::parse_file(&std::fs::read_to_string(file)?)?)
         }
         "go-template" | "template" | "templatefile" | "go-template-file" => {
-            let a = argument.ok_or("template format specified but no template given")?;
+            let mut a = argument.ok_or("template format specified but no template given")?;
+            if name.ends_with("file") {
+                a = std::fs::read_to_string(&a).map_err(|e| format!("error reading template {a}, {e}"))?;
+            }
             return go_template(&a);
         }
         other => return Err(format!("output format \"{other}\" not recognized").into()),
@@ -69,10 +74,8 @@ pub(crate) fn format(flags: &Flags) -> Result<Format> {
 }
 
 fn go_template(text: &str) -> Result<Format> {
-    if text.matches("{{").count() > text.matches("}}").count() {
-        return Err(format!("error parsing template {text}, template: output:1: unclosed action").into());
-    }
-    Err("output format \"go-template\" is not supported by this kubectl, use jsonpath".into())
+    let template = gotemplate::parse(text).map_err(|e| format!("error parsing template {text}, {e}"))?;
+    Ok(Format::GoTemplate(template))
 }
 
 impl Format {
@@ -110,6 +113,10 @@ impl Format {
         match self {
             Format::Yaml => out(&yaml::to_string(document)),
             Format::Json => out(&json::to_string(document)),
+            Format::GoTemplate(t) => match t.print(document) {
+                Ok(text) => out(&text),
+                Err(e) => Err(format!("error executing template: {e}").into()),
+            },
             Format::JsonPath(t) => match t.print(document) {
                 Ok(text) => out(&text),
                 Err(e) => Err(format!("error executing jsonpath \"{}\": {e}", t.text()).into()),
