@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::negotiate::{self, Media, Transforms, encode};
 use crate::options::{Options, parse_duration};
 use crate::registry::resource::{Registry, Resource};
-use crate::registry::storage::Storage;
+use crate::registry::storage::{Storage, Stored};
 use crate::registry::{fields, kinds};
 use crate::request::{Info, Query};
 use crate::run::Error;
@@ -167,6 +167,23 @@ impl Server {
     pub fn cached(&self, resource: &Resource) -> Result<Arc<cache::Resource>, ApiError> {
         let found = self.0.cached.read().get(&resource.key_prefix).cloned();
         found.ok_or_else(ApiError::no_such_resource)
+    }
+
+    /// An object as the cache has it, or else as the store has it: where a write begins
+    /// (upstream's `GuaranteedUpdate` with a cached object).
+    pub async fn recent(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Stored>, ApiError> {
+        let key = if resource.namespaced { format!("{namespace}/{name}") } else { name.to_owned() };
+        let item = self.cached(resource).ok().and_then(|part| part.get(&key));
+        let Some(item) = item else { return self.storage().get(resource, namespace, name).await };
+        let mut object = item.value().map_err(ApiError::internal)?;
+        object["apiVersion"] = resource.hub_group_version().into();
+        object["kind"] = resource.api.hub().kind.to_string().into();
+        Ok(Some(Stored { object, revision: item.revision(), fresh: false }))
     }
 
     /// The admission plug-ins.

@@ -2,10 +2,11 @@
 //! (`apiserver/pkg/admission/plugin/namespace/lifecycle`).
 
 use api::Value;
-use api::status::ApiError;
+use api::status::{ApiError, GroupName};
 use async_trait::async_trait;
 use serde_json::json;
 
+use super::plugins::lookup::find;
 use super::{Attributes, Operation, Plugin};
 use crate::Server;
 use crate::registry::obj;
@@ -61,11 +62,11 @@ impl Plugin for NamespaceLifecycle {
         if attributes.operation != Operation::Create {
             return Ok(());
         }
-        let namespaces = server.registry().builtin("", "namespaces")?;
-        let Some(namespace) = server.storage().get(&namespaces, "", attributes.namespace).await? else {
-            return Err(ApiError::not_found(namespaces.group_resource(), attributes.namespace));
+        let Some(namespace) = find(server, "", "namespaces", "", attributes.namespace).await? else {
+            let kind = GroupName { group: "", name: "namespaces" };
+            return Err(ApiError::not_found(kind, attributes.namespace));
         };
-        if obj::text_at(&namespace.object, "status.phase") == "Terminating" {
+        if obj::text_at(&namespace, "status.phase") == "Terminating" {
             let why = format!(
                 "unable to create new content in namespace {} because it is being terminated",
                 attributes.namespace

@@ -9,6 +9,7 @@ use api::{Object, Value};
 use async_trait::async_trait;
 use serde_json::json;
 
+use super::plugins::lookup::find;
 use super::{Attributes, Operation, Plugin};
 use crate::Server;
 use crate::registry::obj;
@@ -52,9 +53,8 @@ impl Plugin for ServiceAccount {
         spec.insert("serviceAccountName".into(), name.clone().into());
         spec.insert("serviceAccount".into(), name.clone().into());
 
-        let accounts = server.registry().builtin("", "serviceaccounts")?;
-        let account = server.storage().get(&accounts, attributes.namespace, &name).await?;
-        let Some(account) = account.map(|a| a.object) else {
+        let account = find(server, "", "serviceaccounts", attributes.namespace, &name).await?;
+        let Some(account) = account else {
             let why = format!(
                 "error looking up service account {}/{name}: serviceaccount \"{name}\" not found",
                 attributes.namespace
@@ -83,12 +83,11 @@ fn mounts_token(account: &Value, pod: &Value) -> bool {
 
 /// The first of the account's secrets that is really a token of this account.
 async fn token_secret(server: &Server, namespace: &str, account: &Value) -> Result<Option<String>, ApiError> {
-    let secrets = server.registry().builtin("", "secrets")?;
     let listed = account.get("secrets").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for reference in listed {
         let Some(name) = reference.get("name").and_then(Value::as_str) else { continue };
-        let Some(secret) = server.storage().get(&secrets, namespace, name).await? else { continue };
-        if is_token_of(&secret.object, account) {
+        let Some(secret) = find(server, "", "secrets", namespace, name).await? else { continue };
+        if is_token_of(&secret, account) {
             return Ok(Some(name.to_owned()));
         }
     }

@@ -52,15 +52,20 @@ pub async fn patched(
 ) -> Result<Value, ApiError> {
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
-    let mut current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
         };
-        let object = patched_once(ctx, patch_type, &patch, &old, options)?;
-        match store_changed(ctx, &old, object, subresource, options).await? {
-            Ok(object) => return Ok(object),
-            Err(now) => current = now,
+        let result = match patched_once(ctx, patch_type, &patch, &old, options) {
+            Ok(object) => store_changed(ctx, &old, object, subresource, options).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(Ok(object)) => return Ok(object),
+            Ok(Err(now)) => current = now,
+            Err(error) if old.fresh => return Err(error),
+            Err(_) => current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?,
         }
     }
     Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED))

@@ -69,15 +69,20 @@ pub fn check_name(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
 /// Brings a whole object (of the hub version) in place of the one that is there.
 async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Updated, ApiError> {
     let storage = ctx.server.storage();
-    let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return create_instead(ctx, object, options).await;
         };
-        precondition(ctx, &object, &old)?;
-        match store_changed(ctx, &old, object.clone(), "", options).await? {
-            Ok(object) => return Ok(Updated { object, created: false }),
-            Err(now) => current = now,
+        let result = match precondition(ctx, &object, &old) {
+            Ok(()) => store_changed(ctx, &old, object.clone(), "", options).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(Ok(object)) => return Ok(Updated { object, created: false }),
+            Ok(Err(now)) => current = now,
+            Err(error) if old.fresh => return Err(error),
+            Err(_) => current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?,
         }
     }
     Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
@@ -266,7 +271,13 @@ async fn put(
         };
     }
     if crate::registry::storage::encode(object) == crate::registry::storage::encode(&old.object) {
-        return Ok(Ok(()));
+        if old.fresh {
+            return Ok(Ok(()));
+        }
+        // Nothing to do, unless the object is not like this any more.
+        let now = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
+        let same = now.as_ref().is_some_and(|n| n.revision == old.revision);
+        return Ok(if same { Ok(()) } else { Err(now) });
     }
     storage.update(resource, &key, old.revision, object).await
 }

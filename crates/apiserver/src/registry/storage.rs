@@ -19,6 +19,9 @@ pub struct Stored {
     pub object: Value,
     /// The revision of its last change.
     pub revision: i64,
+    /// Whether the store itself said so. An object of the cache may be old: what is refused because of it is tried
+    /// again with the store's.
+    pub fresh: bool,
 }
 
 /// The objects of all resources.
@@ -183,7 +186,11 @@ impl Storage {
 }
 
 fn stored(entry: &Entry) -> Result<Stored, ApiError> {
-    Ok(Stored { object: decode(&entry.value, entry.mod_revision)?, revision: entry.mod_revision })
+    Ok(Stored {
+        object: decode(&entry.value, entry.mod_revision)?,
+        revision: entry.mod_revision,
+        fresh: true,
+    })
 }
 
 fn set_version(object: &mut Value, revision: i64) {

@@ -88,6 +88,22 @@ pub async fn one(server: &Server, group: &str, plural: &str, key: &str) -> Resul
     kind.get(key).map(|item| item.value().map_err(ApiError::internal)).transpose()
 }
 
+/// One object, from the cache or else from the store: what another server has just made is found.
+pub async fn find(
+    server: &Server,
+    group: &str,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Value>, ApiError> {
+    let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+    if let Some(found) = one(server, group, plural, &key).await? {
+        return Ok(Some(found));
+    }
+    let resource = server.registry().builtin(group, plural)?;
+    Ok(server.storage().get(&resource, namespace, name).await?.map(|s| s.object))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! The plug-ins whose decisions are in the crate `admission`: here they get the objects that they look at.
 
-mod lookup;
+pub(super) mod lookup;
 
 pub mod default_ingress_class;
 pub mod default_storage_class;

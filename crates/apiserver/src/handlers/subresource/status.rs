@@ -40,16 +40,22 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
     check_name(ctx, &object)?;
     let object = codec::to_hub(&ctx.resource, object)?;
     let storage = ctx.server.storage();
-    let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
         };
-        crate::handlers::update::check_uid(ctx, &object, &old)?;
-        check_version(ctx, &object, &old)?;
-        match store_changed(ctx, &old, object.clone(), subresource, &options).await? {
-            Ok(object) => return ctx.object(200, &accept, object),
-            Err(now) => current = now,
+        let meant = crate::handlers::update::check_uid(ctx, &object, &old)
+            .and_then(|()| check_version(ctx, &object, &old));
+        let result = match meant {
+            Ok(()) => store_changed(ctx, &old, object.clone(), subresource, &options).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(Ok(object)) => return ctx.object(200, &accept, object),
+            Ok(Err(now)) => current = now,
+            Err(error) if old.fresh => return Err(error),
+            Err(_) => current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?,
         }
     }
     Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
