@@ -270,26 +270,17 @@ pub(crate) fn diff(kind: &str, old: &Value, new: &Value) -> String {
 
 /// The first error of Go's `json.Unmarshal` of a text into a map, if it has one.
 pub(crate) fn unmarshal_map_error(data: &[u8]) -> Option<String> {
-    let text = data.trim_ascii();
-    match serde_json::from_slice::<Value>(data) {
-        Ok(Value::Object(_) | Value::Null) => None,
-        Ok(other) => {
-            let kind = match other {
-                Value::Array(_) => "array",
-                Value::String(_) => "string",
-                Value::Bool(_) => "bool",
-                _ => "number",
-            };
-            Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
-        }
-        Err(_) => match text.first() {
-            None => Some("unexpected end of JSON input".to_owned()),
-            Some(b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
-                Some("unexpected end of JSON input".to_owned())
-            }
-            Some(b) => Some(format!("invalid character '{}' looking for beginning of value", char::from(*b))),
-        },
+    if let Err(why) = api::json::check(data) {
+        return Some(why);
     }
+    let kind = match data.trim_ascii_start().first()? {
+        b'{' | b'n' => return None,
+        b'[' => "array",
+        b'"' => "string",
+        b't' | b'f' => "bool",
+        _ => "number",
+    };
+    Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
 }
 
 /// A `Value` at a path of field names; null when absent.

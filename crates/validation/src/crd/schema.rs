@@ -108,6 +108,9 @@ pub(super) fn validation(
         unreadable = structural::unsupported(schema);
         if unreadable.is_none() {
             errs.extend(structural::validate(schema, &root));
+            if errs.len() == before_structure {
+                errs.extend(defaults(schema, &root));
+            }
         }
     }
     let at = At { root: true, in_metadata: false, defaults: Ok(()) };
@@ -122,6 +125,21 @@ pub(super) fn validation(
     {
         errs.invalid(&root, "", problem);
     }
+}
+
+/// `ValidateDefaults`: defaults are values of their schemas.
+fn defaults(schema: &Value, root: &Path<'_>) -> ErrorList {
+    if !any(schema, &|s| s.at("default").is_some()) {
+        return ErrorList::new();
+    }
+    let alone = serde_json::json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}});
+    let mut found = apiextensions::check::defaults(&alone);
+    for error in &mut found {
+        if let Some(rest) = error.field.strip_prefix("spec.validation.openAPIV3Schema") {
+            error.field = format!("{root}{rest}");
+        }
+    }
+    found
 }
 
 fn root_fields(schema: &Value, path: &Path<'_>, errs: &mut ErrorList) {
