@@ -169,6 +169,7 @@ impl Chain {
 fn make(name: &str, _options: &Options) -> Option<Box<dyn Plugin>> {
     match name {
         "NamespaceLifecycle" => Some(Box::new(super::namespace_lifecycle::NamespaceLifecycle)),
+        "PodSecurity" => Some(Box::new(super::pod_security::PodSecurity)),
         "ServiceAccount" => Some(Box::new(super::service_account::ServiceAccount)),
         _ => super::plugins::make(name),
     }

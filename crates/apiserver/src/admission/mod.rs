@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod namespace_lifecycle;
 pub mod plugins;
+pub mod pod_security;
 pub mod service_account;
 
 use api::Value;

@@ -101,6 +101,21 @@ impl Allocators {
             address =
                 obj::strings(obj::at(service, "spec.clusterIPs")).into_iter().next().unwrap_or_default();
         }
+        let clash = |field: &str, value: &Value, why: &str| {
+            refused(service, Error::invalid(&Path::new(field), value, why))
+        };
+        let given =
+            obj::at(service, "spec.clusterIPs").filter(|l| l.as_array().is_some_and(|l| !l.is_empty()));
+        if let Some(given) = given
+            && obj::text_at(service, "spec.clusterIP").is_empty()
+        {
+            return Err(clash("spec.clusterIPs", given, "must be empty when `clusterIP` is not specified"));
+        }
+        let policy = obj::text_at(service, "spec.ipFamilyPolicy");
+        if policy == "RequireDualStack" && address != "None" {
+            let why = "this cluster is not configured for dual-stack services";
+            return Err(clash("spec.ipFamilyPolicy", &Value::from(policy), why));
+        }
         let storage = ctx.server.storage();
         let full = || ApiError::internal("failed to allocate a serviceIP: range is full");
         if address.is_empty() {

@@ -60,7 +60,6 @@ pub fn fill_system_fields(object: &mut Value) {
     let meta = obj::metadata_mut(object);
     meta.insert("creationTimestamp".into(), obj::now().into());
     meta.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
-    meta.remove("resourceVersion");
 }
 
 fn generate_name(object: &mut Value) {
@@ -149,6 +148,9 @@ async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<(), ApiErro
     if dry_run {
         let there = storage.get(resource, &namespace, &name).await?;
         return if there.is_some() { Err(exists()) } else { Ok(()) };
+    }
+    if !matches!(obj::resource_version(object), "" | "0") {
+        return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     let key = storage.key(resource, &namespace, &name);
     let error = exists();

@@ -2,7 +2,7 @@
 
 use api::Value;
 use api::field::ErrorList;
-use api::status::ApiError;
+use api::status::{ApiError, GroupName};
 
 use super::Ctx;
 use super::options::WriteOptions;
@@ -87,7 +87,10 @@ fn refuse(ctx: &Ctx, object: &Value, errors: &ErrorList) -> Result<(), ApiError>
     if errors.is_empty() {
         return Ok(());
     }
-    Err(ApiError::invalid(ctx.resource.group_kind(), obj::name(object), errors))
+    // Upstream names the kind by its internal type: that of the stored version's group.
+    let resource = &ctx.resource;
+    let kind = GroupName { group: &resource.hub_group, name: &resource.kind };
+    Err(ApiError::invalid(kind, obj::name(object), errors))
 }
 
 /// Owner references that occur twice are dropped with a warning (`dedupOwnerReferencesAndAddWarning`).

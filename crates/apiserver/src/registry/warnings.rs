@@ -33,7 +33,8 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
         pods::check(&mut out, "", object, old.is_some());
     }
     if let Some(path) = template(resource) {
-        let unchanged = old.is_some_and(|old| obj::same(obj::at(object, path), obj::at(old, path)));
+        let generation = |v: &Value| obj::meta_number(v, "generation");
+        let unchanged = old.is_some_and(|old| generation(object) == generation(old));
         let names_pods = matches!(
             resource.plural.as_str(),
             "deployments" | "replicasets" | "jobs" | "cronjobs" | "replicationcontrollers"
