@@ -65,7 +65,7 @@ not() { ! "$@"; }
 # debian_kubectl: the path of Debian's real kubectl, an independent judge.
 debian_kubectl() {
   local name=kubectl
-  from_debian kubernetes-client
+  from_debian kubernetes-client >&2
   echo "$debian_root/usr/bin/kubectl"
 }
 
