@@ -53,7 +53,9 @@ shows() {
 matches() {
   local pattern=$1
   shift
-  "$@" 2>&1 | tee "$work/seen" | grep -Eq -- "$pattern" || {
+  # A refusal is an answer too: its text counts, not the exit code.
+  "$@" >"$work/seen" 2>&1 || true
+  grep -Eq -- "$pattern" "$work/seen" || {
     cat "$work/seen"
     echo "(no match for $pattern)"
     return 1
