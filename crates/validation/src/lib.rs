@@ -24,6 +24,7 @@ mod meta;
 mod names;
 mod net;
 mod networking;
+mod pod_security_policy;
 mod policy;
 mod quantity;
 mod rbac;

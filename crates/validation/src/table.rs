@@ -14,7 +14,7 @@ use crate::storage::{attachment, class, csi};
 use crate::{
     api_service, apps, authorization, autoscaling, batch, certificates, coordination, crd, discovery,
 };
-use crate::{flowcontrol, meta, policy, rbac, runtime_class, scheduling};
+use crate::{flowcontrol, meta, pod_security_policy, policy, rbac, runtime_class, scheduling};
 
 pub(crate) type Create = fn(&Value, &Context<'_>, &mut ErrorList);
 pub(crate) type Update = fn(&Value, &Value, &Context<'_>, &mut ErrorList);
@@ -84,6 +84,7 @@ static ROWS: &[Row] = &[
     row("networking.k8s.io", "ServiceCIDR", false, address::cidr_create, address::cidr_update, metadata_only),
     row("discovery.k8s.io", "EndpointSlice", true, discovery::create, discovery::update, metadata_only),
     row("policy", "PodDisruptionBudget", true, policy::create, policy::update, policy::status_update),
+    row("policy", "PodSecurityPolicy", false, pod_security_policy::create, pod_security_policy::update, metadata_only),
     row("autoscaling", "HorizontalPodAutoscaler", true, autoscaling::create, autoscaling::update, autoscaling::status_update),
     row("autoscaling", "Scale", true, autoscaling::scale, autoscaling::scale_update, autoscaling::scale_update),
     row("scheduling.k8s.io", "PriorityClass", false, scheduling::create, scheduling::update, metadata_only),
