@@ -59,9 +59,13 @@ start() { # <namespace>
 start $a
 start $b
 until_true grep -q 'etcd' "$dir/$a.log"
-ip netns exec $e etcd --data-dir "$dir/etcd" --listen-client-urls http://10.213.0.1:2379 \
-    --advertise-client-urls http://10.213.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 >"$dir/etcd.log" 2>&1 &
-pids+=($!)
+start_etcd() {
+    ip netns exec $e etcd --data-dir "$dir/etcd" --listen-client-urls http://10.213.0.1:2379 \
+        --advertise-client-urls http://10.213.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 >>"$dir/etcd.log" 2>&1 &
+    etcd_pid=$!
+    pids+=($etcd_pid)
+}
+start_etcd
 until_true grep -q 'Waiting for it' "$dir/$a.log"
 etcdctl3 put /coreos.com/network/config "{\"Network\":\"172.10.0.0/16\",\"Backend\":{\"Type\":\"$backend\"}}" >/dev/null
 until_true test -s "$dir/$a.env"
@@ -117,7 +121,7 @@ until_true has_rules
 before=$(subnet $b)
 eval "kill \$pid_b"; eval "wait \$pid_b" || fail "exit code after SIGTERM"
 in_ns $b ip route show "$(network $a)" | grep -q . || fail "route gone after SIGTERM"
-reach $a $b >/dev/null || fail "no traffic while flanneld is down"
+reach $a $b || fail "no traffic while flanneld is down"
 rm "$dir/$b.env"
 start $b
 until_true test -s "$dir/$b.env"
@@ -132,6 +136,20 @@ has_route() { in_ns $a ip route show 172.10.200.0/24 | grep -q .; }
 until_true has_route
 etcdctl3 del /coreos.com/network/subnets/172.10.200.0-24 >/dev/null
 no_route() { ! has_route; }
+until_true no_route
+
+# etcd is killed: traffic goes on. Back again, its next lease is seen within five seconds.
+kill -9 $etcd_pid
+wait $etcd_pid 2>/dev/null || true
+until_true grep -q 'Watch subnets' "$dir/$a.log"
+reach $a $b || fail "no traffic without etcd"
+start_etcd
+until_true etcdctl3 put /coreos.com/network/subnets/172.10.200.0-24 \
+    "{\"PublicIP\":\"10.213.0.13\",\"PublicIPv6\":null,\"BackendType\":\"$backend\",\"BackendData\":{\"VNI\":1,\"VtepMAC\":\"0a:0b:0c:0d:0e:0f\"}}"
+since=$SECONDS
+until_true has_route
+[ $((SECONDS - since)) -le 5 ] || fail "$((SECONDS - since)) s to follow a restarted etcd"
+etcdctl3 del /coreos.com/network/subnets/172.10.200.0-24 >/dev/null
 until_true no_route
 
 # Our lease is deleted: the same subnet is taken again, traffic goes on.

@@ -1,19 +1,23 @@
 //! The loop that owns cluster and queue.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use client::{
     ErrorExt, GoError, ObjectKey,
     events::{EventType, Recorder},
     informer::Event,
 };
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::Cluster,
+    plugins::volumes,
     pod::PodInfo,
     preempt::{Plan, preempt},
     queue::{Entry, Queue, Wake},
@@ -23,6 +27,10 @@ use crate::{
 
 /// How many bindings may be on their way; more would only wait in the API server.
 const BINDINGS_MAX: usize = 256;
+/// How long a provisioner may take to make a pod's volumes (upstream's `bindTimeoutSeconds`).
+const PROVISION_TIMEOUT: Duration = Duration::from_secs(600);
+/// Tells provisioners where a volume is wanted.
+const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 /// After so many pods others get a turn on this thread.
 const PODS_PER_TURN: usize = 8;
 
@@ -42,6 +50,13 @@ struct Bound {
     result: Result<(), kube::Error>,
 }
 
+/// A pod that has its node and waits for its volumes.
+struct Provisioning {
+    entry: Entry,
+    node: String,
+    until: Instant,
+}
+
 struct OnNode {
     node: String,
     /// We decided so; the API server has not told us yet.
@@ -59,6 +74,7 @@ pub(crate) struct Engine {
     on_nodes: HashMap<String, OnNode>,
     next_start: usize,
     binding: usize,
+    provisioning: Vec<Provisioning>,
     bound: (mpsc::UnboundedSender<Bound>, mpsc::UnboundedReceiver<Bound>),
 }
 
@@ -73,6 +89,7 @@ impl Engine {
             on_nodes: HashMap::new(),
             next_start: 0,
             binding: 0,
+            provisioning: Vec::new(),
             bound: mpsc::unbounded_channel(),
         }
     }
@@ -88,6 +105,7 @@ impl Engine {
                 self.finish(bound);
             }
             self.queue.flush(Instant::now());
+            self.give_up_provisioning();
             if self.binding < BINDINGS_MAX
                 && let Some(entry) = self.queue.pop()
             {
@@ -99,6 +117,7 @@ impl Engine {
                 continue;
             }
             let next = self.queue.next_flush().filter(|_| !self.queue.has_active());
+            let next = next.into_iter().chain(self.provisioning.iter().map(|waiting| waiting.until)).min();
             let pause = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -146,6 +165,7 @@ impl Engine {
                 let key = ObjectKey::of(&event.object().metadata).to_string();
                 put(&mut self.cluster.claims, key, &event);
                 self.queue.wake(Wake::Volume, now);
+                self.bind_provisioned();
             }
             Change::Volume(event) => {
                 let key = event.object().metadata.name.clone().unwrap_or_default();
@@ -192,6 +212,7 @@ impl Engine {
 
     fn pod_gone(&mut self, pod: &Pod) {
         self.queue.remove(&pod.key());
+        self.provisioning.retain(|waiting| waiting.entry.pod.pod.uid() != pod.uid());
         if let Some(known) = self.on_nodes.remove(pod.uid()) {
             self.cluster.remove_pod(&known.node, pod.uid());
             self.queue.wake(Wake::PodRemoved, Instant::now());
@@ -206,6 +227,7 @@ impl Engine {
         }
     }
 
+    /// The pod takes its place at once, so that the next decision counts it; the API server hears of it meanwhile.
     fn bind(&mut self, entry: Entry, placement: Placement) {
         let nodes = self.cluster.nodes.len().max(1);
         self.next_start = (self.next_start + placement.evaluated) % nodes;
@@ -213,18 +235,64 @@ impl Engine {
         self.cluster.add_pod(&placement.node, pod.clone());
         self.on_nodes
             .insert(pod.pod.uid().to_owned(), OnNode { node: placement.node.clone(), assumed: true });
+        self.queue.wake(Wake::PodPlaced, Instant::now());
+        let unbound = volumes::unbound(&pod, &self.cluster);
+        if unbound.is_empty() {
+            return self.send_binding(entry, placement.node);
+        }
+        for claim in unbound {
+            let (client, pod, node) = (self.client.clone(), pod.clone(), placement.node.clone());
+            tokio::spawn(async move {
+                let api: Api<PersistentVolumeClaim> = Api::namespaced(client, pod.namespace());
+                let patch = serde_json::json!({"metadata": {"annotations": {SELECTED_NODE: node}}});
+                let patched = api.patch(&claim, &PatchParams::default(), &Patch::Merge(&patch)).await;
+                if let Err(err) = patched {
+                    tracing::error!(
+                        "Failed to annotate claim {}/{claim}: {}",
+                        pod.namespace(),
+                        GoError(&err)
+                    );
+                }
+            });
+        }
+        let until = Instant::now() + PROVISION_TIMEOUT;
+        self.provisioning.push(Provisioning { entry, node: placement.node, until });
+    }
+
+    fn send_binding(&mut self, entry: Entry, node: String) {
         self.binding += 1;
         let (client, recorder, done) = (self.client.clone(), self.recorder.clone(), self.bound.0.clone());
         tokio::spawn(async move {
-            let result = bind(&client, &pod.pod, &placement.node).await;
+            let pod = &entry.pod.pod;
+            let result = bind(&client, pod, &node).await;
             if result.is_ok() {
-                let text = format!("Successfully assigned {} to {}", pod.pod.key(), placement.node);
-                recorder.event_ref(&reference(&pod.pod), EventType::Normal, "Scheduled", text);
+                let text = format!("Successfully assigned {} to {node}", pod.key());
+                recorder.event_ref(&reference(pod), EventType::Normal, "Scheduled", text);
             }
             // The receiver is gone only when the scheduler has stopped.
             let _ = done.send(Bound { entry, result });
         });
-        self.queue.wake(Wake::PodPlaced, Instant::now());
+    }
+
+    /// Binds the pods whose volumes have been made.
+    fn bind_provisioned(&mut self) {
+        let (ready, waiting) = std::mem::take(&mut self.provisioning)
+            .into_iter()
+            .partition(|waiting| volumes::unbound(&waiting.entry.pod, &self.cluster).is_empty());
+        self.provisioning = waiting;
+        let ready: Vec<Provisioning> = ready;
+        for Provisioning { entry, node, .. } in ready {
+            self.send_binding(entry, node);
+        }
+    }
+
+    fn give_up_provisioning(&mut self) {
+        let now = Instant::now();
+        while let Some(index) = self.provisioning.iter().position(|waiting| waiting.until <= now) {
+            let Provisioning { entry, .. } = self.provisioning.swap_remove(index);
+            let text = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
+            self.forget(entry, text.to_owned());
+        }
     }
 
     fn finish(&mut self, bound: Bound) {
@@ -236,18 +304,25 @@ impl Engine {
         if !self.on_nodes.get(pod.uid()).is_some_and(|known| known.assumed) {
             return;
         }
+        if err.is_not_found() {
+            tracing::info!("pod {} was deleted before it could be bound", pod.key());
+            let pod = pod.clone();
+            return self.pod_gone(&pod);
+        }
+        let text = format!("binding rejected: {}", GoError(&err));
+        self.forget(entry, text);
+    }
+
+    /// The pod does not get its place after all, and is tried again.
+    fn forget(&mut self, entry: Entry, why: String) {
+        let pod = &entry.pod.pod;
         if let Some(known) = self.on_nodes.remove(pod.uid()) {
             self.cluster.remove_pod(&known.node, pod.uid());
         }
+        tracing::error!("Error scheduling pod {}; retrying: {why}", pod.key());
+        self.recorder.event_ref(&reference(pod), EventType::Warning, "FailedScheduling", why);
         let now = Instant::now();
         self.queue.wake(Wake::PodRemoved, now);
-        if err.is_not_found() {
-            tracing::info!("pod {} was deleted before it could be bound", pod.key());
-            return;
-        }
-        let text = format!("binding rejected: {}", GoError(&err));
-        tracing::error!("Error scheduling pod {}; retrying: {text}", pod.key());
-        self.recorder.event_ref(&reference(pod), EventType::Warning, "FailedScheduling", text);
         self.queue.failed(entry, now);
     }
 

@@ -222,6 +222,8 @@ pub struct VolumeAffinity {
 pub struct StorageClass {
     pub metadata: ObjectMeta,
     #[serde(default)]
+    pub provisioner: String,
+    #[serde(default)]
     pub volume_binding_mode: Option<String>,
 }
 

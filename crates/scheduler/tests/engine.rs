@@ -120,6 +120,14 @@ impl Fake {
                 self.put("pods", pod.clone());
                 reply(200, pod)
             }
+            (&Method::PATCH, name) => {
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                let key = (path[path.len() - 2].to_owned(), name.to_owned());
+                let mut object = self.0.lock().objects[&key].clone();
+                object["metadata"]["annotations"] = body["metadata"]["annotations"].clone();
+                self.put(&key.0, object.clone());
+                reply(200, object)
+            }
             _ => {
                 reply(404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}))
             }
@@ -174,6 +182,29 @@ async fn a_pod_gets_its_node_and_a_large_one_waits_for_a_larger() {
     assert_eq!(fake.events("FailedScheduling"), [message]);
     fake.node("large", "4");
     until("b is bound", || fake.get("b")["spec"]["nodeName"] == "large").await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_made_where_the_pod_will_be() {
+    let fake = Fake::default();
+    fake.node("n1", "1");
+    fake.put("storageclasses", json!({"metadata": {"name": "late"}, "provisioner": "example.org/p", "volumeBindingMode": "WaitForFirstConsumer"}));
+    let claim = |volume: &str| json!({"metadata": {"name": "data", "namespace": "default"}, "spec": {"storageClassName": "late", "volumeName": volume}});
+    fake.put("persistentvolumeclaims", claim(""));
+    fake.put("pods", json!({"metadata": {"name": "a", "namespace": "default"}, "spec": {"schedulerName": "default-scheduler",
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}}));
+    let (stop, running) = start(&fake);
+    let selected = || {
+        let key = ("persistentvolumeclaims".to_owned(), "data".to_owned());
+        fake.0.lock().objects[&key]["metadata"]["annotations"]["volume.kubernetes.io/selected-node"].clone()
+    };
+    until("the claim names the node", || selected() == "n1").await;
+    assert_eq!(fake.get("a")["spec"]["nodeName"], Value::Null, "not before the volume is there");
+    fake.put("persistentvolumes", json!({"metadata": {"name": "pv"}, "spec": {}}));
+    fake.put("persistentvolumeclaims", claim("pv"));
+    until("a is bound", || fake.get("a")["spec"]["nodeName"] == "n1").await;
     stop.cancel();
     running.await.unwrap().unwrap();
 }
