@@ -67,7 +67,7 @@ async fn kind(
 }
 
 /// All objects of a kind, of one namespace unless that is empty.
-pub async fn all(
+pub(crate) async fn all(
     server: &Server,
     group: &str,
     plural: &str,
@@ -83,13 +83,18 @@ pub async fn all(
 }
 
 /// One object, by `namespace/name` or `name`.
-pub async fn one(server: &Server, group: &str, plural: &str, key: &str) -> Result<Option<Value>, ApiError> {
+pub(crate) async fn one(
+    server: &Server,
+    group: &str,
+    plural: &str,
+    key: &str,
+) -> Result<Option<Value>, ApiError> {
     let kind = kind(server, group, plural).await?;
     kind.get(key).map(|item| item.value().map_err(ApiError::internal)).transpose()
 }
 
 /// One object, from the cache or else from the store: what another server has just made is found.
-pub async fn find(
+pub(crate) async fn find(
     server: &Server,
     group: &str,
     plural: &str,

@@ -32,7 +32,7 @@ impl Plugin for RuntimeClass {
             return Ok(());
         }
         let class = match obj::at(pod, "spec.runtimeClassName").and_then(Value::as_str) {
-            Some(name) => lookup::one(server, "node.k8s.io", "runtimeclasses", name).await?,
+            Some(name) => lookup::find(server, "node.k8s.io", "runtimeclasses", "", name).await?,
             None => None,
         };
         let decided = admission::pods::runtime_class(pod, class.as_ref());
