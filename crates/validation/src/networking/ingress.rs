@@ -23,8 +23,9 @@ struct Tolerate {
 }
 
 /// `ValidateIngressCreate`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     ingress(object, Tolerate::default(), errs);
+    as_version(ctx, errs);
     const ANNOTATION: &str = "kubernetes.io/ingress.class";
     let annotation = object.sub("metadata").sub("annotations").opt_str(ANNOTATION);
     if let (Some(class), Some(name)) = (annotation, object.sub("spec").opt_str("ingressClassName"))
@@ -39,7 +40,7 @@ pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
 }
 
 /// `ValidateIngressUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta_update(new, old, errs);
     let before = old.sub("spec");
     let secret = |tls: &Value| {
@@ -56,6 +57,29 @@ pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut Error
         wildcard_rule: before.list("rules").iter().any(wildcard),
     };
     ingress(new, tolerate, errs);
+    as_version(ctx, errs);
+}
+
+/// Backends have other names in v1beta1, which upstream's paths used while it served that version.
+fn as_version(ctx: &Context<'_>, errs: &mut ErrorList) {
+    if ctx.version != "v1beta1" {
+        return;
+    }
+    for error in errs {
+        for (name, old_name) in [
+            ("spec.defaultBackend", "spec.backend"),
+            (".service.name", ".serviceName"),
+            (".service.port.name", ".servicePort"),
+            (".service.port.number", ".servicePort"),
+        ] {
+            if error.field.contains(name) {
+                error.field = error.field.replace(name, old_name);
+            }
+        }
+        if error.detail.contains("`defaultBackend`") {
+            error.detail = error.detail.replace("`defaultBackend`", "`backend`");
+        }
+    }
 }
 
 /// `ValidateIngressStatusUpdate`.
