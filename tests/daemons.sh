@@ -89,13 +89,13 @@ kind: Pod
 metadata: {name: early}
 spec: {containers: [{name: c, image: none}]}
 END
+token() { k get secret "$(k get sa default -o jsonpath='{.secrets[0].name}')" -o jsonpath='{.data.token}' | base64 -d; }
 shows "a pod is refused without a token" 'No API token found for service account "default"' d create --validate=false -f "$work/pod.yaml"
 stop kube-controller-manager
 start kube-controller-manager "$ours/kube-controller-manager" --master="127.0.0.1:$http" --logtostderr=true \
   --service-account-private-key-file="$work/certs/apiserver.key" --root-ca-file="$work/certs/apiserver.crt"
 shows "a secret in the account" '^default +1 ' k get sa
 shows "the token is a signed JWT" '^ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$' token
-token() { k get secret "$(k get sa default -o jsonpath='{.secrets[0].name}')" -o jsonpath='{.data.token}' | base64 -d; }
 soon "the pod is admitted now" d create -f "$work/pod.yaml"
 shows "and waits for a scheduler" '^early +0/1 +Pending' d get pods
 
@@ -130,11 +130,11 @@ shows "describe deploy" 'Scaled up replica set nginx-[0-9a-z]+ to 1' k describe 
 shows "describe rs" 'Created pod: nginx-' k describe rs
 check "Debian's makes another" d create deployment web --image=nginx
 shows "Debian's sees both" '^web +0/1 ' d get deploy
-soon "deleted: nothing is left" deleted
 deleted() {
   d delete deploy --all >/dev/null && k delete pod early >/dev/null 2>&1
   [[ -z $(d get deploy,rs,pods -o name) ]]
 }
+soon "deleted: nothing is left" deleted
 
 step "faults"
 stop kube-apiserver KILL

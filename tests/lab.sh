@@ -171,8 +171,8 @@ soon "one is left" running 1
 
 step "nothing is left over"
 check "delete the deployment and the service" k delete deployment/nginx service/example-service
-soon "no pods" no_pods
 no_pods() { [[ -z $(d get pods -o name) ]]; }
+soon "no pods" no_pods
 no_containers() { [[ -z $(docker ps -aq --filter "label=skiff.io/cluster=$lab") ]]; }
 soon "no containers of pods" no_containers
 no_rules() { ! docker exec "$(host node-2)" /usr/sbin/iptables -t nat -S | grep -q example-service; }

@@ -30,7 +30,7 @@ check() {
 }
 
 # soon WHAT COMMAND...: the command succeeds within $patience_s seconds.
-patience_s=60
+patience_s=${SKIFF_TEST_PATIENCE_S:-60}
 soon() {
   local what=$1 until=$((SECONDS + patience_s))
   shift
