@@ -180,9 +180,14 @@ impl Config {
     }
 }
 
+/// The parser draws the place below its first line.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
 /// Strict, as upstream: unknown fields, a wrong kind and wrong types are named.
 fn parse(text: &str) -> Result<File, String> {
-    let value: Value = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+    let value: Value = serde_saphyr::from_str(text).map_err(|e| first_line(&e.to_string()))?;
     let Value::Object(map) = &value else {
         return Err("not a KubeletConfiguration: the document is not a mapping".into());
     };

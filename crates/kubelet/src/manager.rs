@@ -62,13 +62,27 @@ pub async fn run(
     let (ended, mut ended_uids) = mpsc::unbounded_channel();
     let mut manager = Manager { context: context.clone(), pods, ended, listing: None };
     let mut news = watch_pods(&context);
+    let mut pauses = Pauses::default();
+    let mut pause = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+    let mut paused = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
+            () = &mut pause, if paused => paused = false,
             Some(uid) = ended_uids.recv() => drop(manager.pods.handles.write().remove(&uid)),
-            event = news.next() => match event {
-                Some(Ok(event)) => manager.note(event).await,
-                Some(Err(e)) => tracing::warn!("cannot watch pods, trying again: {e}"),
+            event = news.next(), if !paused => match event {
+                Some(Ok(event)) => {
+                    // The beginning of a list shows nothing yet.
+                    if !matches!(event, Event::Init) {
+                        pauses.reset();
+                    }
+                    manager.note(event).await;
+                }
+                Some(Err(e)) => {
+                    let wait = pauses.next(&e);
+                    pause.as_mut().reset(tokio::time::Instant::now() + wait);
+                    paused = true;
+                }
                 None => break,
             },
             // The cluster may be a new one, whose history knows nothing of our watch.
@@ -83,25 +97,27 @@ type News = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Event<Pod>, watc
 fn watch_pods(context: &Context) -> News {
     let api: Api<Pod> = Api::all(context.client.clone());
     let config = watcher::Config::default().fields(&format!("spec.nodeName={}", context.owner.node));
-    Box::pin(kube::runtime::WatchStreamExt::backoff(watcher::watcher(api, config), Pauses::default()))
+    Box::pin(watcher::watcher(api, config))
 }
 
 /// Waits between tries to watch: an API server that comes back should be noticed within seconds.
 #[derive(Default)]
-struct Pauses(u32);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0 = (self.0 + 1).min(5);
-        Some(component_base::rand::jitter(Duration::from_millis(100 << self.0), 0.2))
-    }
+struct Pauses {
+    failures: u32,
 }
 
-impl kube::runtime::utils::Backoff for Pauses {
+impl Pauses {
+    /// Says why, but not for ever.
+    fn next(&mut self, error: &watcher::Error) -> Duration {
+        if self.failures < 3 || self.failures.is_multiple_of(16) {
+            tracing::warn!("cannot watch pods, trying again: {error}");
+        }
+        self.failures = self.failures.saturating_add(1);
+        component_base::rand::jitter(Duration::from_millis(100 << self.failures.min(5)), 0.2)
+    }
+
     fn reset(&mut self) {
-        self.0 = 0;
+        self.failures = 0;
     }
 }
 

@@ -4,7 +4,7 @@
 use caps::{CapSet, Capability, CapsHashSet};
 
 /// What the kubelet and the proxy beside it need, and what for.
-const NEEDED: [(Capability, &str); 9] = [
+const NEEDED: [(Capability, &str); 7] = [
     (Capability::CAP_NET_ADMIN, "to wire pods and to program services"),
     (Capability::CAP_NET_RAW, "for iptables"),
     (Capability::CAP_SYS_ADMIN, "to enter pods' network namespaces"),
@@ -12,13 +12,14 @@ const NEEDED: [(Capability, &str); 9] = [
     (Capability::CAP_CHOWN, "to give volumes to a pod's group"),
     (Capability::CAP_DAC_OVERRIDE, "to manage volumes that pods own"),
     (Capability::CAP_FOWNER, "to manage volumes that pods own"),
-    (Capability::CAP_FSETID, "to keep the group bit of volumes"),
-    (Capability::CAP_NET_BIND_SERVICE, "to hold node ports below 1024"),
 ];
+
+/// Kept when they are there, not missed otherwise: the group bit of volumes, node ports below 1024.
+const USEFUL: [Capability; 2] = [Capability::CAP_FSETID, Capability::CAP_NET_BIND_SERVICE];
 
 /// Drops the rest. A kernel that refuses is no reason not to start.
 pub fn drop_all_others() {
-    let needed: CapsHashSet = NEEDED.iter().map(|(cap, _)| *cap).collect();
+    let needed: CapsHashSet = NEEDED.iter().map(|(cap, _)| *cap).chain(USEFUL).collect();
     let have = match caps::read(None, CapSet::Permitted) {
         Ok(have) => have,
         Err(e) => {
