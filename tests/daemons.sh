@@ -152,12 +152,12 @@ k create ns later >/dev/null
 soon "kill -9 of the controller manager: it resumes" k -n later get sa default
 
 step "wrong flags"
-for daemon in kube-apiserver kube-controller-manager kube-scheduler; do
-  shows "$daemon names the flag" 'no-such-flag' not_zero "$ours/$daemon" --no-such-flag=1
-done
 not_zero() {
   "$@" && return 1
   return 0
 }
+for daemon in kube-apiserver kube-controller-manager kube-scheduler; do
+  shows "$daemon names the flag" 'no-such-flag' not_zero "$ours/$daemon" --no-such-flag=1
+done
 shows "a range that is none" 'service-cluster-ip-range' not_zero "$ours/kube-apiserver" --etcd-servers=http://127.0.0.1:1 --service-cluster-ip-range=nonsense
 finish
