@@ -236,8 +236,36 @@ fn evict(ctx: &mut Context, flags: &Flags, pods: Vec<Value>, node: &str) -> Resu
         waiting = left;
         if !waiting.is_empty() {
             // The server has no event for "a budget allows it now": ask again at v1.10's pace.
-            http.block_on(tokio::time::sleep(Duration::from_secs(1)));
+            http.block_on(async { tokio::time::sleep(Duration::from_secs(1)).await });
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_that_nobody_makes_again_stop_a_drain() {
+        let pod = |name: &str, kind: &str, volume: bool| {
+            let mut p =
+                json!({"metadata": {"name": name}, "spec": {"volumes": []}, "status": {"phase": "Running"}});
+            if !kind.is_empty() {
+                p["metadata"]["ownerReferences"] = json!([{"controller": true, "kind": kind}]);
+            }
+            if volume {
+                p["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+            }
+            p
+        };
+        let pods =
+            vec![pod("agent", "DaemonSet", false), pod("solo", "", true), pod("web", "ReplicaSet", false)];
+        let p = plan(pods, &Flags::default(), |_| true);
+        assert_eq!(
+            Plan::text(&p.errors),
+            "DaemonSet-managed pods (use --ignore-daemonsets to ignore): agent; pods with local storage (use --delete-local-data to override): solo"
+        );
+        assert_eq!(p.go.len(), 1);
+    }
 }
