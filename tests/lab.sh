@@ -54,7 +54,7 @@ pod_ip=$(k get pod "$pod" -o jsonpath='{.status.podIP}')
 node=$(k get pod "$pod" -o jsonpath='{.spec.nodeName}')
 shows "two containers on the node: the sandbox" "k8s_POD_${pod}_default_" docker ps --format '{{.Names}}'
 shows "two containers on the node: nginx" "k8s_nginx_${pod}_default_" docker ps --format '{{.Names}}'
-shows "the pod's address is in its node's subnet" "^$(cut -d. -f1-3 <<<"$pod_ip")\." on "$node" ip -4 -o addr show cni0 --brief 
+shows "the pod's address is in its node's subnet" " $(cut -d. -f1-3 <<<"$pod_ip")\.1/" on "$node" ip -4 -o addr show cni0
 shows "get deploy" '^nginx +1 +1 +1 +1 ' k get deploy
 shows "describe deploy" 'Scaled up replica set nginx-[0-9a-z]+ to 1' k describe deploy nginx
 shows "describe rs" "Created pod: $pod" k describe rs
