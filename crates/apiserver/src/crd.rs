@@ -27,20 +27,39 @@ use crate::registry::resource::Resource;
 
 pub use custom::{Columns, Custom};
 
-const WAIT: Duration = Duration::from_secs(5);
 /// How long to wait after a failure, before the next try.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The definitions that are served.
 #[derive(Default)]
 pub struct Definitions {
-    /// By name, each with the uid, generation and names that it was read with.
-    served: tokio::sync::Mutex<BTreeMap<String, (Seen, Arc<Definition>)>>,
+    book: tokio::sync::Mutex<Book>,
     /// Those whose objects are being deleted.
     ending: parking_lot::Mutex<BTreeSet<String>>,
 }
 
-/// What a definition depends on.
+/// What is known of all definitions, by name.
+type Book = BTreeMap<String, Known>;
+
+/// One definition.
+struct Known {
+    /// The revision that it was read at.
+    revision: i64,
+    /// All of it but its versions, which are most of it.
+    lean: Value,
+    /// What is served of it, as long as it is established.
+    served: Option<Served>,
+}
+
+/// What is served of a definition.
+struct Served {
+    seen: Seen,
+    definition: Arc<Definition>,
+    /// The stored version first.
+    resources: Vec<Resource>,
+}
+
+/// What the served form of a definition depends on.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     uid: String,
@@ -56,6 +75,16 @@ impl Seen {
             names: obj::at(crd, "status.acceptedNames").cloned().unwrap_or_default(),
         }
     }
+}
+
+fn lean(crd: &Value) -> Value {
+    let mut lean = crd.clone();
+    if let Some(spec) = lean.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("versions");
+    }
+    obj::metadata_mut(&mut lean).remove("managedFields");
+    obj::metadata_mut(&mut lean).remove("annotations");
+    lean
 }
 
 /// Whether the resource is that of definitions.
@@ -107,100 +136,146 @@ async fn follow(server: &Server) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Decides names and conditions, and serves what is established.
+/// Decides names and conditions, and serves what is established. Only definitions that changed are looked at, and those
+/// of their groups, which may get a name that became free.
 async fn refresh(server: &Server) -> Result<(), ApiError> {
     let resource = definitions(server)?;
-    let mut served = server.definitions().served.lock().await;
-    let kind = server.cached(&resource)?;
-    kind.loaded(WAIT).await.map_err(ApiError::internal)?;
-    // What this server has just stored must be there.
-    let stored = server.storage().all(&resource, "").await?;
-    let mut all: Vec<Value> = stored.iter().map(|s| s.object.clone()).collect();
-    all.sort_by(|a, b| {
-        obj::meta_text(a, "creationTimestamp")
-            .cmp(obj::meta_text(b, "creationTimestamp"))
-            .then_with(|| obj::name(a).cmp(obj::name(b)))
-    });
-    // A definition may free a name for another: two rounds settle that.
-    for _ in 0..2 {
-        for at in 0..all.len() {
-            let Some(status) = names::decide(&all[at], &all, &obj::now()) else { continue };
-            if obj::deleting(&all[at]) {
-                continue;
-            }
-            let mut changed = all[at].clone();
-            changed["status"] = status;
-            let key = server.storage().key(&resource, "", obj::name(&changed));
-            let revision = obj::resource_version(&all[at]).parse().unwrap_or(0);
-            if server.storage().update(&resource, &key, revision, &mut changed).await?.is_ok() {
-                all[at] = changed;
-            }
-        }
+    let mut book = server.definitions().book.lock().await;
+    let kind =
+        crate::admission::plugins::fresh(server, "apiextensions.k8s.io", "customresourcedefinitions").await?;
+    let items = kind.list(&Predicate::default(), 0, None).items;
+    let gone: Vec<String> =
+        book.keys().filter(|name| !items.iter().any(|i| i.name() == name.as_str())).cloned().collect();
+    let mut groups: BTreeSet<String> = BTreeSet::new();
+    let mut ended: Vec<Served> = Vec::new();
+    for name in gone {
+        let Some(known) = book.remove(&name) else { continue };
+        groups.insert(obj::text_at(&known.lean, "spec.group").to_owned());
+        ended.extend(known.served);
     }
-    let established = all.iter().filter(|c| apiextensions::definition::is_true(c, "Established"));
-    let mut next: BTreeMap<String, (Seen, Arc<Definition>)> = BTreeMap::new();
-    for crd in established {
-        let (name, seen) = (obj::name(crd).to_owned(), Seen::of(crd));
-        match served.get(&name).filter(|(old, _)| *old == seen) {
-            Some(known) => {
-                next.insert(name, known.clone());
-            }
-            None => match Definition::parse(crd) {
-                Ok(definition) => {
-                    next.insert(name, (seen, Arc::new(definition)));
+    for item in &items {
+        if book.get(item.name()).is_some_and(|k| k.revision == item.revision()) {
+            continue;
+        }
+        let crd = item.value().map_err(ApiError::internal)?;
+        groups.insert(obj::text_at(&crd, "spec.group").to_owned());
+        let served = book.remove(item.name()).and_then(|k| k.served);
+        let known = Known { revision: item.revision(), lean: lean(&crd), served };
+        book.insert(item.name().to_owned(), known);
+    }
+    for group in &groups {
+        decide(server, &resource, &mut book, group).await?;
+    }
+    let mut changed = !ended.is_empty();
+    for known in book.values_mut().filter(|k| groups.contains(obj::text_at(&k.lean, "spec.group"))) {
+        let established = apiextensions::definition::is_true(&known.lean, "Established");
+        let seen = Seen::of(&known.lean);
+        if established && known.served.as_ref().is_some_and(|s| s.seen == seen) {
+            continue;
+        }
+        let name = obj::name(&known.lean).to_owned();
+        let fresh = if established { read(server, &resource, &name).await? } else { None };
+        changed |= fresh.is_some() || known.served.is_some();
+        let old = std::mem::replace(&mut known.served, fresh);
+        match (old, &known.served) {
+            // Its objects stay in the cache where they are.
+            (Some(old), Some(new)) if same_cache(&old.definition, &new.definition) => {}
+            (old, new) => {
+                ended.extend(old);
+                if let Some(hub) = new.as_ref().and_then(|n| n.resources.first()) {
+                    ended.drain(..).for_each(|s| uncache(server, &s));
+                    server.cache_resource(hub);
                 }
-                Err(why) => tracing::warn!(name, why, "a custom resource definition cannot be served"),
-            },
+            }
         }
     }
-    let same = next.len() == served.len()
-        && next.iter().all(|(n, (s, _))| served.get(n).is_some_and(|(o, _)| o == s));
-    if !same {
-        install(server, &served, &next);
-        *served = next;
+    ended.iter().for_each(|s| uncache(server, s));
+    if changed {
+        let served = || book.values().filter_map(|k| k.served.as_ref());
+        let open = |s: &Served, r: &Resource| s.definition.version(&r.version).is_some_and(|v| v.served);
+        let resources = served().flat_map(|s| s.resources.iter().filter(|r| open(s, r)).cloned());
+        server.registry().set_custom(resources);
+        server.openapi().set_custom(served().map(|s| Arc::clone(&s.definition.types)).collect());
     }
-    drop(served);
-    for crd in all.iter().filter(|c| obj::deleting(c)) {
-        finalizer::start(server, crd);
+    for known in book.values().filter(|k| obj::deleting(&k.lean)) {
+        finalizer::start(server, &known.lean);
     }
     Ok(())
 }
 
-/// Puts the resources of definitions in place of those before.
-fn install(
+fn uncache(server: &Server, served: &Served) {
+    if let Some(hub) = served.resources.first() {
+        server.uncache_resource(hub);
+    }
+}
+
+/// Gives the definitions of a group their names and conditions.
+async fn decide(server: &Server, resource: &Resource, book: &mut Book, group: &str) -> Result<(), ApiError> {
+    let of_group = |book: &Book| -> Vec<Value> {
+        let mut all: Vec<Value> = book
+            .values()
+            .filter(|k| obj::text_at(&k.lean, "spec.group") == group)
+            .map(|k| k.lean.clone())
+            .collect();
+        all.sort_by_cached_key(|c| {
+            (obj::meta_text(c, "creationTimestamp").to_owned(), obj::name(c).to_owned())
+        });
+        all
+    };
+    // A definition may free a name for another: two rounds settle that.
+    for _ in 0..2 {
+        for crd in of_group(book) {
+            if obj::deleting(&crd) {
+                continue;
+            }
+            let Some(status) = names::decide(&crd, &of_group(book), &obj::now()) else { continue };
+            let name = obj::name(&crd);
+            let Some(mut stored) = server.storage().get(resource, "", name).await? else { continue };
+            if stored.revision.to_string() != obj::resource_version(&crd) {
+                // It changed meanwhile: the cache will tell.
+                continue;
+            }
+            stored.object["status"] = status;
+            let key = server.storage().key(resource, "", name);
+            let written =
+                server.storage().update(resource, &key, stored.revision, &mut stored.object).await?;
+            if written.is_ok()
+                && let Some(known) = book.get_mut(name)
+            {
+                known.lean = lean(&stored.object);
+                known.revision = obj::resource_version(&stored.object).parse().unwrap_or(0);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a definition as it is served.
+async fn read(
     server: &Server,
-    old: &BTreeMap<String, (Seen, Arc<Definition>)>,
-    new: &BTreeMap<String, (Seen, Arc<Definition>)>,
-) {
-    let hub = |definition: &Arc<Definition>| Custom::resources(definition).into_iter().next();
-    for (name, (_, definition)) in old {
-        let kept = new.get(name).is_some_and(|(_, n)| {
-            n.row.etcd_prefix == definition.row.etcd_prefix && same_cache(n, definition)
-        });
-        if !kept && let Some(resource) = hub(definition) {
-            server.uncache_resource(&resource);
+    resource: &Resource,
+    name: &str,
+    seen: Seen,
+) -> Result<Option<Served>, ApiError> {
+    let Some(stored) = server.storage().get(resource, "", name).await? else { return Ok(None) };
+    // It may be newer than what was asked for; the cache tells of that later.
+    let seen = Seen::of(&stored.object);
+    match Definition::parse(&stored.object) {
+        Ok(definition) => {
+            let definition = Arc::new(definition);
+            let resources = Custom::resources(&definition);
+            Ok(Some(Served { seen, definition, resources }))
+        }
+        Err(why) => {
+            tracing::warn!(name, why, "a custom resource definition cannot be served");
+            Ok(None)
         }
     }
-    for (name, (_, definition)) in new {
-        let kept = old.get(name).is_some_and(|(_, o)| {
-            o.row.etcd_prefix == definition.row.etcd_prefix && same_cache(o, definition)
-        });
-        if !kept && let Some(resource) = hub(definition) {
-            server.cache_resource(&resource);
-        }
-    }
-    let mut resources: Vec<Resource> = Vec::new();
-    for (_, definition) in new.values() {
-        let served = |r: &Resource| definition.version(&r.version).is_some_and(|v| v.served);
-        resources.extend(Custom::resources(definition).into_iter().filter(served));
-    }
-    server.registry().set_custom(resources);
-    server.openapi().set_custom(new.values().map(|(_, d)| Arc::clone(&d.types)).collect());
 }
 
 /// Whether the cache keeps the objects of two readings of a definition in the same way.
 fn same_cache(a: &Definition, b: &Definition) -> bool {
-    a.uid == b.uid && custom::selectable(a) == custom::selectable(b)
+    a.uid == b.uid && a.row.etcd_prefix == b.row.etcd_prefix && custom::selectable(a) == custom::selectable(b)
 }
 
 /// A definition is about to be deleted: it waits for its objects (`registry/customresourcedefinition/etcd.go`).

@@ -75,7 +75,10 @@ fn generate_name(object: &mut Value) {
 /// Admits, prepares, validates and stores a new object of the hub version; gives it as it is stored.
 pub async fn store_new(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
     let generated = obj::name(&object).is_empty() && !obj::meta_text(&object, "generateName").is_empty();
-    let mut tries = if generated { GENERATE_TRIES } else { 1 };
+    if !generated {
+        return store_once(ctx, object, options).await;
+    }
+    let mut tries = GENERATE_TRIES;
     loop {
         tries -= 1;
         match store_once(ctx, object.clone(), options).await {

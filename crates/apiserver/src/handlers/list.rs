@@ -175,7 +175,11 @@ pub fn item_value(resource: &Resource, item: &Item) -> Result<Value, ApiError> {
 pub fn answer(ctx: &Ctx, accept: &Accept, list: List) -> Result<Response, ApiError> {
     let resource = &ctx.resource;
     let mut metadata = metadata(&list);
+    let plain = accept.media == Media::Json && !accept.pretty;
     if let Some(convert) = &accept.convert {
+        if plain && let Some(bytes) = table::list_text(ctx, convert, &metadata, &list.items)? {
+            return Ok(encode::whole(200, bytes, "application/json", accept.gzip));
+        }
         let value = table::list(ctx, convert, metadata, &list.items)?;
         return Ok(encode::value(200, &value, accept));
     }
@@ -183,7 +187,6 @@ pub fn answer(ctx: &Ctx, accept: &Accept, list: List) -> Result<Response, ApiErr
     if resource.custom && metadata.get("continue").is_none() {
         metadata["continue"] = "".into();
     }
-    let plain = accept.media == Media::Json && !accept.pretty;
     if plain && resource.is_hub() && !resource.custom {
         let bytes = hub_bytes(resource, &metadata, &list.items);
         return Ok(encode::whole(200, bytes, "application/json", accept.gzip));

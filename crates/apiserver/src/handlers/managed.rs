@@ -131,9 +131,17 @@ pub fn track(
         reset: &set,
         now: &now,
     };
+    let empty = Object::new();
+    if resource.is_hub() {
+        let live = old.and_then(Value::as_object).unwrap_or(&empty);
+        if let Some(asked) = object.as_object_mut() {
+            manager::update(live, asked, &request);
+        }
+        return Ok(());
+    }
     let live = match old {
         Some(old) => fields(codec::from_hub(resource, old.clone())?),
-        None => Object::new(),
+        None => empty,
     };
     let mut asked = fields(codec::from_hub(resource, object.clone())?);
     manager::update(&live, &mut asked, &request);

@@ -270,7 +270,7 @@ async fn put(
             Err(now) => Ok(Err(now)),
         };
     }
-    if crate::registry::storage::encode(object) == crate::registry::storage::encode(&old.object) {
+    if crate::registry::storage::stored_alike(object, &old.object) {
         if old.fresh {
             return Ok(Ok(()));
         }

@@ -1,5 +1,7 @@
 //! Tables and partial metadata in place of objects. The rows come from `printers`.
 
+mod fast;
+
 use api::Value;
 use api::status::ApiError;
 use cache::Item;
@@ -93,6 +95,20 @@ pub fn list(
         rows.push(row(&ctx.resource, printer, include, item)?);
     }
     Ok(table(printer, convert, include, metadata, rows))
+}
+
+/// The table of a list as JSON text, where that can be had without reading whole objects.
+pub fn list_text(
+    ctx: &Ctx,
+    convert: &Convert,
+    metadata: &Value,
+    items: &[std::sync::Arc<Item>],
+) -> Result<Option<bytes::Bytes>, ApiError> {
+    let include = Include::parse(&ctx.query)?;
+    if convert.kind != "Table" || ctx.resource.custom || include == Include::Object {
+        return Ok(None);
+    }
+    fast::table(&ctx.printer(), convert, include, metadata, items).map(Some)
 }
 
 /// An item as what its cells are made of and what its row shows.

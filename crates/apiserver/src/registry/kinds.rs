@@ -6,9 +6,15 @@ fn owned(names: &[api::schema::Name]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-/// Warnings came with 1.19: no server ever sent one for what was gone by then.
+/// What is still served upstream warns as upstream does today. What is gone warns as 1.19 did, the first server with
+/// warnings and the last that had most of these versions.
 fn warned(of: &api::kinds::Resource) -> bool {
-    of.deprecation.as_ref().is_some_and(|d| d.removed.is_none_or(|removed| removed > (1, 19)))
+    const FIRST: (u16, u16) = (1, 19);
+    const NEWEST: (u16, u16) = (1, 36);
+    of.deprecation.as_ref().is_some_and(|d| match d.removed {
+        Some(removed) if removed <= NEWEST => d.deprecated <= FIRST && removed > FIRST,
+        _ => true,
+    })
 }
 
 /// A kind as seen through one of its versions.

@@ -51,12 +51,31 @@ pub fn decode(bytes: &[u8], revision: i64) -> Result<Value, ApiError> {
     Ok(object)
 }
 
-/// The bytes to store: without a resource version (the store knows it).
-pub fn encode(object: &Value) -> Bytes {
-    let mut object = object.clone();
-    obj::metadata_mut(&mut object).remove("resourceVersion");
-    obj::metadata_mut(&mut object).remove("selfLink");
-    Bytes::from(serde_json::to_vec(&object).unwrap_or_default())
+/// The bytes to store. The object loses its resource version: the store knows it, and the write gives a new one.
+pub fn encode(object: &mut Value) -> Bytes {
+    let meta = obj::metadata_mut(object);
+    meta.remove("resourceVersion");
+    meta.remove("selfLink");
+    Bytes::from(serde_json::to_vec(object).unwrap_or_default())
+}
+
+/// Whether two objects would be stored as the same bytes.
+pub fn stored_alike(a: &Value, b: &Value) -> bool {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return a == b };
+    let no_version = |meta: &Value, other: &Value| match (meta.as_object(), other.as_object()) {
+        (Some(m), Some(o)) => {
+            let counted = |m: &api::Object| m.keys().filter(|k| *k != "resourceVersion").count();
+            counted(m) == counted(o) && m.iter().all(|(k, v)| k == "resourceVersion" || o.get(k) == Some(v))
+        }
+        _ => meta == other,
+    };
+    a.len() == b.len()
+        && a.iter().all(|(name, value)| {
+            b.get(name).is_some_and(|other| match name.as_str() {
+                "metadata" => no_version(value, other),
+                _ => value == other,
+            })
+        })
 }
 
 impl Storage {
@@ -128,7 +147,7 @@ impl Storage {
         key: &str,
         expect: Expect,
         resource: &Resource,
-        object: &Value,
+        object: &mut Value,
     ) -> Result<Written, ApiError> {
         let value = encode(object);
         let lease = self.lease(resource).await?;

@@ -16,12 +16,7 @@ pub fn create(resource: &Resource, object: &Value, privileged: bool) -> ErrorLis
         return crate::crd::custom::validate_create(resource, custom, object);
     }
     let kind = &resource.api.kind.kind;
-    let mut errors =
-        validation::validate_create(&resource.hub_group, kind, object, &context(resource, privileged));
-    if errors.is_empty() && crate::crd::is_definitions(resource) {
-        errors = apiextensions::check::defaults(object);
-    }
-    errors
+    validation::validate_create(&resource.hub_group, kind, object, &context(resource, privileged))
 }
 
 /// What is wrong with a changed object. `subresource` is empty for the object itself.

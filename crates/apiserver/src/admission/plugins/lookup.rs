@@ -16,8 +16,9 @@ use crate::Server;
 
 const WAIT: Duration = Duration::from_secs(3);
 
-/// Keys (below the store's prefix) of the kinds that plug-ins read.
-const READ: [&str; 8] = [
+/// Keys (below the store's prefix) of the kinds that plug-ins read, and of definitions, which this server follows itself.
+const READ: [&str; 9] = [
+    "apiextensions.k8s.io/customresourcedefinitions/",
     "ingressclasses/",
     "limitranges/",
     "namespaces/",
@@ -50,7 +51,8 @@ impl Recent {
     }
 }
 
-async fn kind(
+/// A kind's part of the cache, with all that this server has written in it.
+pub(crate) async fn kind(
     server: &Server,
     group: &str,
     plural: &str,

@@ -14,6 +14,7 @@ pub mod storage_object_in_use_protection;
 pub mod taint_nodes_by_condition;
 
 pub use lookup::Recent;
+pub(crate) use lookup::kind as fresh;
 
 use api::Value;
 use api::status::ApiError;
