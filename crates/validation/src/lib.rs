@@ -159,3 +159,6 @@ pub fn validate_pod_security_labels(namespace: &Value) -> ErrorList {
     core::namespace::pod_security_labels(namespace, &mut errs);
     errs
 }
+
+#[cfg(test)]
+mod tests;

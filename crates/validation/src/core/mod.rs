@@ -4,6 +4,7 @@ pub(crate) mod claim;
 pub(crate) mod config;
 pub(crate) mod endpoints;
 pub(crate) mod event;
+mod iscsi;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod pod;
