@@ -49,7 +49,7 @@ impl Images {
         say: Say<'_>,
     ) -> Result<Image, NoImage> {
         let wanted = container.image.clone().unwrap_or_default();
-        let soon = Timestamp::now() + SignedDuration::from_secs(10);
+        let soon = client::clock::now() + SignedDuration::from_secs(10);
         let name = match with_tag(&wanted) {
             Ok(name) => name,
             Err(why) => {
@@ -95,7 +95,7 @@ impl Images {
         let key = format!("{uid}_{wanted}");
         let held = {
             let backoff = self.backoff.lock();
-            let held = backoff.0.holds_since_update(&key, Timestamp::now());
+            let held = backoff.0.holds_since_update(&key, client::clock::now());
             held.map(|(_, end)| (end, backoff.1.get(&key).cloned()))
         };
         if let Some((retry_at, before)) = held {
@@ -140,7 +140,7 @@ impl Images {
                 let message = e.to_string();
                 say(EventType::Warning, "Failed", format!("Failed to pull image {wanted:?}: {message}"));
                 say(EventType::Warning, "Failed", "Error: ErrImagePull".into());
-                let now = Timestamp::now();
+                let now = client::clock::now();
                 let mut backoff = self.backoff.lock();
                 backoff.0.next(&key, now);
                 backoff.1.insert(key, format!("ErrImagePull: {message}"));

@@ -10,6 +10,7 @@
 pub mod config;
 pub mod context;
 mod error;
+pub mod hollow;
 pub mod images;
 pub mod labels;
 pub mod manager;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::ErrorExt;
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
@@ -51,7 +50,7 @@ pub async fn keep(context: Arc<Context>, lost: watch::Sender<u64>, stop: Cancell
 
 async fn renew(api: &Api<Lease>, context: &Context, seconds: i32) -> Result<(), kube::Error> {
     let name = &context.owner.node;
-    let now = MicroTime(Timestamp::now());
+    let now = MicroTime(client::clock::now());
     let patch = json!({"spec": {"holderIdentity": name, "leaseDurationSeconds": seconds, "renewTime": now}});
     match api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => return Ok(()),

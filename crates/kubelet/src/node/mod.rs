@@ -138,7 +138,7 @@ impl Keeper {
         if self.sent.is_none() {
             self.register().await?;
         }
-        let now = Timestamp::now();
+        let now = client::clock::now();
         let network = self.context.network.ready();
         let before = self.sent.as_ref().map(|(status, _)| status);
         let due = self.sent.as_ref().is_none_or(|(_, at)| {
@@ -208,7 +208,7 @@ impl Keeper {
                 &self.context.network.ready(),
                 true,
                 None,
-                Timestamp::now(),
+                client::clock::now(),
             )),
         };
         if self.context.config.register_node {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
@@ -68,7 +67,7 @@ impl FakeRuntime {
         container.state = State::Exited;
         container.exit_code = code;
         container.reason = if code == 0 { "Completed" } else { "Error" };
-        container.finished_at = Some(Timestamp::now());
+        container.finished_at = Some(client::clock::now());
         container.pid = 0;
         let event = event(container, "die");
         drop(inner);
@@ -121,7 +120,7 @@ impl Runtime for FakeRuntime {
             image_id: format!("sha256:{}", create.image),
             state: State::Created,
             pid: 0,
-            created_at: Timestamp::now(),
+            created_at: client::clock::now(),
             started_at: None,
             finished_at: None,
             exit_code: 0,
@@ -141,7 +140,7 @@ impl Runtime for FakeRuntime {
             return Err(Error::NotFound(format!("No such container: {id}")));
         };
         container.state = State::Running;
-        container.started_at = Some(Timestamp::now());
+        container.started_at = Some(client::clock::now());
         container.pid = 1;
         let event = event(container, "start");
         drop(inner);

@@ -47,7 +47,7 @@ impl Tokens {
         seconds: i64,
     ) -> Result<String, Error> {
         let key = Key { pod: pod.clone(), account: account.into(), audience: audience.into(), seconds };
-        let now = Timestamp::now();
+        let now = client::clock::now();
         let cached = self.cache.lock().get(&key).cloned();
         if let Some(cached) = cached
             && now < cached.refresh_at

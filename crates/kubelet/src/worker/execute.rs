@@ -28,7 +28,7 @@ impl Worker {
         action: &Action,
     ) -> Result<bool, Timestamp> {
         let pod = &wanted.pod;
-        let soon = || Timestamp::now() + SignedDuration::from_secs(2);
+        let soon = || client::clock::now() + SignedDuration::from_secs(2);
         match action {
             Action::CreateSandbox { attempt, changed } => {
                 if *changed {
@@ -145,7 +145,7 @@ impl Worker {
     fn later(&mut self) -> Timestamp {
         let seconds = (1_i64 << self.sandbox_failures.min(6)).min(RETRY_SECONDS_MAX);
         self.sandbox_failures += 1;
-        let retry_at = Timestamp::now() + SignedDuration::from_secs(seconds);
+        let retry_at = client::clock::now() + SignedDuration::from_secs(seconds);
         self.memory.sandbox_after = Some(retry_at);
         retry_at
     }
@@ -174,7 +174,7 @@ impl Worker {
                     wake.notify_one();
                 }
             });
-            return Err(Timestamp::now() + SignedDuration::from_secs(5));
+            return Err(client::clock::now() + SignedDuration::from_secs(5));
         }
         self.ensure_volumes(pod, observed).await?;
         match self.make_sandbox(pod, attempt).await {

@@ -149,7 +149,7 @@ impl Worker {
             };
             let longest = self.context.config.sync_frequency;
             let pause = until.map_or(longest, |until| {
-                let left = until.duration_since(Timestamp::now());
+                let left = until.duration_since(client::clock::now());
                 Duration::try_from(left).unwrap_or_default().clamp(Duration::from_millis(10), longest)
             });
             tokio::select! {
@@ -187,10 +187,10 @@ impl Worker {
             Ok(observed) => observed,
             Err(e) => {
                 tracing::warn!(pod = %self.id, "cannot look at the pod's containers: {e}");
-                return Next::Wait(Some(Timestamp::now() + jiff::SignedDuration::from_secs(2)));
+                return Next::Wait(Some(client::clock::now() + jiff::SignedDuration::from_secs(2)));
             }
         };
-        let now = Timestamp::now();
+        let now = client::clock::now();
         let end = self.end(&wanted, now);
         self.note_exits(&observed).await;
         self.steer_probes(&pod, &observed, end);
@@ -282,7 +282,7 @@ impl Worker {
     /// After a failed step: why it waits should be seen at once.
     async fn report_again(&mut self, wanted: &Wanted, end: Option<End>) {
         if let Ok(observed) = self.observe(&wanted.pod).await {
-            let now = Timestamp::now();
+            let now = client::clock::now();
             let plan =
                 plan::plan(&View { pod: &wanted.pod, observed: &observed, memory: &self.memory, end, now });
             self.report(wanted, &observed, &plan, end, now);
@@ -292,7 +292,7 @@ impl Worker {
     async fn finish(&mut self, wanted: &Wanted) -> Next {
         if let Err(e) = self.context.volumes.tear_down(&self.id.uid, Some(&wanted.pod)).await {
             tracing::warn!(pod = %self.id, "cannot remove the pod's volumes: {e}");
-            return Next::Wait(Some(Timestamp::now() + jiff::SignedDuration::from_secs(2)));
+            return Next::Wait(Some(client::clock::now() + jiff::SignedDuration::from_secs(2)));
         }
         self.context.images.forget(&self.id.uid);
         if !wanted.gone {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::Worker;
@@ -53,7 +52,7 @@ impl Worker {
                 if kind.of(container).is_none() || !due || decided || self.probers.contains_key(&key) {
                     continue;
                 }
-                let age = seen.container.started_at.map(|start| Timestamp::now().duration_since(start));
+                let age = seen.container.started_at.map(|start| client::clock::now().duration_since(start));
                 let target = Target {
                     pod: pod.clone(),
                     name: seen.name.clone(),

@@ -64,7 +64,7 @@ impl Worker {
                     "Failed",
                     format!("Error: {message}"),
                 );
-                self.wait_for(&pod, name, reason, message, Timestamp::now() + RETRY);
+                self.wait_for(&pod, name, reason, message, client::clock::now() + RETRY);
                 Ok(false)
             }
         }
