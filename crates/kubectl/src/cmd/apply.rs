@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::create::{emit, invalid, record, selected};
+use super::create::{emit, prepare, record};
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -69,22 +69,14 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
     let mut errors = Vec::new();
     let mut applied: Vec<Info> = Vec::new();
     for w in wanted(ctx, flags, &[], false)? {
-        let (resource, document) = match w {
-            Wanted::Doc(r, d) => (r, d),
-            Wanted::Failed(e) => {
+        let mut info = match prepare(ctx, flags, w) {
+            None => continue,
+            Some(Ok(info)) => info,
+            Some(Err(e)) => {
                 errors.push(e);
                 continue;
             }
-            _ => continue,
         };
-        if !selected(&document.object, flags.str("selector")) {
-            continue;
-        }
-        if flags.bool("validate") {
-            let file = document.source.clone();
-            crate::openapi::validate(ctx, &document.object).map_err(|e| invalid(&file, &e))?;
-        }
-        let mut info = from_document(ctx, resource, document)?;
         match one(ctx, flags, words, &mut info) {
             Ok(done) => {
                 emit(&format, &mut info, done, dry, false)?;

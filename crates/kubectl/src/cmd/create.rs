@@ -18,26 +18,19 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
         return Err(flags.usage(format!("Unexpected args: [{}]", words.join(" "))));
     }
     let format = format(flags)?;
-    let (dry, validate) = (flags.bool("dry-run"), flags.bool("validate"));
+    let dry = flags.bool("dry-run");
     let mut errors = Vec::new();
     let mut created = 0;
     for w in wanted(ctx, flags, &[], false)? {
-        let (resource, document) = match w {
-            Wanted::Doc(r, d) => (r, d),
-            Wanted::Failed(e) => {
+        let mut info = match prepare(ctx, flags, w) {
+            None => continue,
+            Some(Ok(info)) => info,
+            Some(Err(e)) => {
                 errors.push(e);
                 continue;
             }
-            _ => continue,
         };
-        if !selected(&document.object, flags.str("selector")) {
-            continue;
-        }
-        let file = document.source.clone();
-        if validate {
-            crate::openapi::validate(ctx, &document.object).map_err(|e| invalid(&file, &e))?;
-        }
-        let mut info = from_document(ctx, resource, document)?;
+        let file = info.source.clone();
         if flags.bool("save-config") {
             generate::save_config(&mut info.object);
         }
@@ -72,8 +65,26 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
     Error::collect(errors)
 }
 
+/// One object of a file, checked; None when the selector leaves it out. A bad one does not stop the others.
+pub(crate) fn prepare(ctx: &mut Context, flags: &Flags, w: Wanted) -> Option<Result<Info>> {
+    let (resource, document) = match w {
+        Wanted::Doc(r, d) => (r, d),
+        Wanted::Failed(e) => return Some(Err(e)),
+        _ => return None,
+    };
+    if !selected(&document.object, flags.str("selector")) {
+        return None;
+    }
+    if flags.bool("validate")
+        && let Err(e) = crate::openapi::validate(ctx, &document.object)
+    {
+        return Some(Err(invalid(&document.source, &e)));
+    }
+    Some(from_document(ctx, resource, document))
+}
+
 /// The error of an object that its schema does not allow.
-pub(crate) fn invalid(file: &str, errors: &[String]) -> Error {
+fn invalid(file: &str, errors: &[String]) -> Error {
     let text = match errors {
         [one] => one.clone(),
         many => format!("[{}]", many.join(", ")),
@@ -82,7 +93,7 @@ pub(crate) fn invalid(file: &str, errors: &[String]) -> Error {
 }
 
 /// Does an object in a file have the labels of `-l`? Equality only, as files are few.
-pub(crate) fn selected(object: &Value, selector: &str) -> bool {
+fn selected(object: &Value, selector: &str) -> bool {
     let labels = object.strings("metadata.labels");
     selector.split(',').filter(|p| !p.is_empty()).all(|p| {
         let (k, v, equal) = match p.split_once("!=") {

@@ -3,13 +3,13 @@
 use http::Method;
 use serde_json::json;
 
-use super::create::{emit, invalid, record};
+use super::create::{emit, prepare, record};
 use super::generate::save_config;
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::print::output::format;
-use crate::resource::{Wanted, from_document, wanted};
+use crate::resource::wanted;
 use crate::value::{Json, set};
 
 /// Runs `replace`.
@@ -23,19 +23,15 @@ pub(crate) fn run(ctx: &mut Context, flags: &Flags, words: &[String]) -> Result 
     let format = format(flags)?;
     let mut errors = Vec::new();
     for w in wanted(ctx, flags, &[], false)? {
-        let (resource, document) = match w {
-            Wanted::Doc(r, d) => (r, d),
-            Wanted::Failed(e) => {
+        let mut info = match prepare(ctx, flags, w) {
+            None => continue,
+            Some(Ok(info)) => info,
+            Some(Err(e)) => {
                 errors.push(e);
                 continue;
             }
-            _ => continue,
         };
-        let file = document.source.clone();
-        if flags.bool("validate") {
-            crate::openapi::validate(ctx, &document.object).map_err(|e| invalid(&file, &e))?;
-        }
-        let mut info = from_document(ctx, resource, document)?;
+        let file = info.source.clone();
         if flags.bool("save-config") {
             save_config(&mut info.object);
         }
