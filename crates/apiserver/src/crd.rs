@@ -255,7 +255,6 @@ async fn read(
     server: &Server,
     resource: &Resource,
     name: &str,
-    seen: Seen,
 ) -> Result<Option<Served>, ApiError> {
     let Some(stored) = server.storage().get(resource, "", name).await? else { return Ok(None) };
     // It may be newer than what was asked for; the cache tells of that later.

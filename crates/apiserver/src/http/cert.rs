@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
@@ -48,8 +48,8 @@ pub fn load(cert: &Path, key: &Path) -> Result<Pair, CertError> {
 
 /// `apiserver.crt` and `apiserver.key` in `dir`, made when they are not both there.
 ///
-/// The certificate signs itself and is a CA, as upstream's `GenerateSelfSignedCertKey` has it, so that the same file
-/// serves as the root that pods trust.
+/// The file holds the serving certificate and the CA that signed it, as upstream's `GenerateSelfSignedCertKey` has it, so
+/// that the same file serves as the root that pods trust. The CA's key is thrown away.
 pub fn load_or_make(dir: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Pair, CertError> {
     let (cert, key) = (dir.join("apiserver.crt"), dir.join("apiserver.key"));
     if cert.exists() && key.exists() {
@@ -76,28 +76,37 @@ fn write_private(path: &Path, text: &str) -> Result<(), CertError> {
         .map_err(|e| CertError::File(path.to_path_buf(), e))
 }
 
-/// A self-signed serving certificate for these names and addresses.
+/// A serving certificate for these names and addresses, signed by a CA of its own. One certificate that is both would do
+/// for OpenSSL and Go; rustls refuses it (`CaUsedAsEndEntity`).
 pub fn make(names: &[String], addresses: &[IpAddr]) -> Result<Pair, CertError> {
-    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-    let mut params = CertificateParams::new(names.to_vec())?;
-    params.subject_alt_names.extend(addresses.iter().map(|a| SanType::IpAddress(*a)));
     let common_name = addresses.first().map_or_else(|| "kube-apiserver".to_owned(), ToString::to_string);
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("{common_name}@{}", jiff::Timestamp::now().as_second()));
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![
+    let made_at = jiff::Timestamp::now().as_second();
+    let params = |names: &[String], common_name: String| -> Result<CertificateParams, CertError> {
+        let mut params = CertificateParams::new(names.to_vec())?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let now = time_now();
+        params.not_before = now - std::time::Duration::from_secs(3600);
+        params.not_after = now + std::time::Duration::from_secs(365 * 24 * 3600);
+        Ok(params)
+    };
+    let mut ca = params(&[], format!("{common_name}-ca@{made_at}"))?;
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.key_usages = vec![
         KeyUsagePurpose::DigitalSignature,
         KeyUsagePurpose::KeyEncipherment,
         KeyUsagePurpose::KeyCertSign,
     ];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let now = time_now();
-    params.not_before = now - std::time::Duration::from_secs(3600);
-    params.not_after = now + std::time::Duration::from_secs(365 * 24 * 3600);
-    let cert = params.self_signed(&key)?;
-    Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
+    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?)?;
+
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let mut leaf = params(names, format!("{common_name}@{made_at}"))?;
+    leaf.subject_alt_names.extend(addresses.iter().map(|a| SanType::IpAddress(*a)));
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    leaf.use_authority_key_identifier_extension = true;
+    let leaf = leaf.signed_by(&key, &ca)?;
+    Ok(Pair { cert: leaf.pem() + &ca.pem(), key: key.serialize_pem() })
 }
 
 fn time_now() -> time::OffsetDateTime {
