@@ -69,7 +69,12 @@ impl fmt::Display for GoError<'_> {
         if let Error::Api(status) = self.0 {
             return f.write_str(&status.message);
         }
-        write!(f, "{}", self.0)?;
+        // kube's names for its layers mean nothing to a reader.
+        let text = self.0.to_string();
+        let text = ["ServiceError: ", "HyperError: "]
+            .iter()
+            .fold(text.as_str(), |text, name| text.trim_start_matches(name));
+        write!(f, "{text}")?;
         let mut last = self.0.to_string();
         let mut cause = std::error::Error::source(self.0);
         while let Some(err) = cause {

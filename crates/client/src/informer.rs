@@ -34,6 +34,26 @@ const WATCH_TIMEOUT_SECONDS: u64 = 300;
 /// How long after that we stop waiting for a server that does not end it.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
 
+/// Lines about an unreachable API server, per process.
+static QUIET: Quiet = Quiet { last: Mutex::new(None) };
+const QUIET_TIME: Duration = Duration::from_secs(10);
+
+struct Quiet {
+    last: Mutex<Option<Instant>>,
+}
+
+impl Quiet {
+    /// Whether the last line is long enough ago; the caller writes one then.
+    fn is_over(&self) -> bool {
+        let mut last = self.last.lock();
+        let over = last.is_none_or(|last| last.elapsed() >= QUIET_TIME);
+        if over {
+            *last = Some(Instant::now());
+        }
+        over
+    }
+}
+
 /// What an informer can cache: any k8s-openapi type, or a lean view struct that implements [`kube::Resource`].
 pub trait Object: Resource + DeserializeOwned + Send + Sync + 'static {}
 impl<K: Resource + DeserializeOwned + Send + Sync + 'static> Object for K {}
@@ -227,7 +247,13 @@ impl<K: Object> Reflector<'_, K> {
                 (self.version, self.expired) = (None, true);
             } else {
                 let doing = if self.version.is_some() { "watch" } else { "list" };
-                tracing::warn!("failed to {doing} {}: {}", self.shared.path, GoError(&err));
+                let text = format!("failed to {doing} {}: {}", self.shared.path, GoError(&err));
+                // When the API server is away, all informers fail together: one line says it for all.
+                if err.code().is_some() || QUIET.is_over() {
+                    tracing::warn!("{text}");
+                } else {
+                    tracing::debug!("{text}");
+                }
             }
             tokio::time::sleep(self.backoff.next()).await;
         }

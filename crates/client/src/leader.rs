@@ -156,14 +156,24 @@ impl Elector {
     /// Returns when the lease is lost.
     async fn renew(&mut self) {
         let mut renewed = Instant::now();
+        let mut pause = self.options.retry_period;
         loop {
-            tokio::time::sleep(self.options.retry_period).await;
             let deadline = renewed + self.options.renew_deadline;
+            tokio::time::sleep_until((Instant::now() + pause).min(deadline)).await;
+            // Failing, we try more often: the deadline comes near.
+            pause = self.options.retry_period / 4;
             match tokio::time::timeout_at(deadline, self.try_lead()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(true)) => {
+                    renewed = Instant::now();
+                    pause = self.options.retry_period;
+                }
                 Ok(Ok(false)) => tracing::warn!("the leader lock {} is held by another", self.options.name),
                 Ok(Err(err)) => {
-                    tracing::warn!("failed to renew the leader lock {}: {}", self.options.name, GoError(&err))
+                    tracing::debug!(
+                        "failed to renew the leader lock {}: {}",
+                        self.options.name,
+                        GoError(&err)
+                    );
                 }
                 Err(_) => {}
             }

@@ -41,6 +41,9 @@ pub fn init(verbosity: u8) {
     ] {
         filter = filter.with_target(library, libraries);
     }
+    // kube reports every failed connection as an error of its own; its callers tell the same with more sense.
+    let kube = if verbosity < 6 { LevelFilter::OFF } else { libraries };
+    filter = filter.with_target("kube_client", kube);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(Klog);
     // Failing means that a subscriber is there already.
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();

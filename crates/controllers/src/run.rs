@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use client::ConnectOptions;
 use client::events::Recorder;
-use client::leader::{Elector, ElectorOptions, Identity, Lost};
+use client::leader::{Elector, ElectorOptions, Identity};
 use component_base::healthz::{self, Check};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -51,9 +51,6 @@ pub enum Error {
     /// The health port is taken.
     #[error("{0}")]
     Healthz(#[from] healthz::Error),
-    /// Another instance may lead now.
-    #[error("{0}")]
-    Lost(#[from] Lost),
 }
 
 /// kube-controller-manager as a process: connects and serves /healthz.
@@ -84,7 +81,7 @@ pub async fn run_with(client: Client, options: Options, stop: CancellationToken)
             recorder: recorder.clone(),
             options: Arc::new(options.clone()),
         };
-        run_controllers(context, secrets)
+        run_controllers(context, secrets.clone())
     };
     if !options.leader_elect {
         lead(stop.child_token()).await;
@@ -97,11 +94,18 @@ pub async fn run_with(client: Client, options: Options, stop: CancellationToken)
         retry_period: options.leader_elect_retry_period,
         ..ElectorOptions::new(NAME, identity.name().to_owned())
     };
-    Elector::new(client.clone(), elector, Some(recorder.clone())).run(stop, lead).await?;
+    // Upstream ends the process here and leaves the restart to others. Nothing of the lost term is kept either way.
+    while !stop.is_cancelled() {
+        let elector = Elector::new(client.clone(), elector.clone(), Some(recorder.clone()));
+        if let Err(lost) = elector.run(stop.clone(), &lead).await {
+            tracing::error!("{lost}; standing for election again");
+        }
+    }
     Ok(())
 }
 
 /// What the flags' files hold.
+#[derive(Clone)]
 struct Secrets {
     tokens: Option<TokenOptions>,
     root_ca: Option<String>,

@@ -1,0 +1,185 @@
+//! Controllers, API server and hollow nodes in one process, on the memory store and tokio's paused clock: hours pass in
+//! moments, and faults are put between any two parts.
+
+#[path = "cluster/harness.rs"]
+mod harness;
+
+use harness::{Cluster, Faults};
+use serde_json::{Value, json};
+
+fn deployment(name: &str, replicas: u32, image: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "c", "image": image}]}},
+        },
+    })
+}
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const SETS: &str = "/apis/apps/v1/namespaces/default/replicasets";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_rolls_out_over_back_and_away() {
+    let cluster = Cluster::start(Faults::None).await;
+    cluster.node("n1").await;
+    cluster.post(DEPLOYMENTS, deployment("web", 3, "one")).await;
+    cluster.ready("web", 3).await;
+    let service =
+        json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    cluster.post("/api/v1/namespaces/default/services", service).await;
+    let endpoints = "/api/v1/namespaces/default/endpoints/web";
+    cluster.until(endpoints, |e| e["subsets"][0]["addresses"].as_array().is_some_and(|a| a.len() == 3)).await;
+
+    let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}});
+    cluster.patch(&format!("{DEPLOYMENTS}/web"), image("two")).await;
+    cluster.ready("web", 3).await;
+    let sets = cluster.list(SETS).await;
+    assert_eq!(sets.len(), 2);
+    let total =
+        |sets: &[Value]| sets.iter().map(|set| set["spec"]["replicas"].as_i64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(total(&sets).iter().sum::<i64>(), 3, "the old set is empty");
+    cluster.patch(&format!("{DEPLOYMENTS}/web"), image("one")).await;
+    cluster.ready("web", 3).await;
+    assert_eq!(cluster.list(SETS).await.len(), 2, "the first set is used again");
+    let web = cluster.get(&format!("{DEPLOYMENTS}/web")).await;
+    assert_eq!(web["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "3");
+    assert_eq!(web["status"]["conditions"][1]["reason"], "NewReplicaSetAvailable");
+
+    cluster.delete(&format!("{DEPLOYMENTS}/web"), "Background").await;
+    cluster.until(PODS, harness::is_empty).await;
+    cluster.until(SETS, harness::is_empty).await;
+    cluster.until(endpoints, |e| e["subsets"].is_null()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn foreground_deletion_goes_from_the_leaves_and_orphans_stay() {
+    let cluster = Cluster::start(Faults::None).await;
+    cluster.node("n1").await;
+    for name in ["fore", "orphan"] {
+        cluster.post(DEPLOYMENTS, deployment(name, 2, "x")).await;
+        cluster.ready(name, 2).await;
+    }
+    cluster.delete(&format!("{DEPLOYMENTS}/fore"), "Foreground").await;
+    cluster.gone(&format!("{DEPLOYMENTS}/fore")).await;
+    assert!(cluster.list(PODS).await.iter().all(|pod| pod["metadata"]["labels"]["app"] == "orphan"));
+    cluster.delete(&format!("{DEPLOYMENTS}/orphan"), "Orphan").await;
+    cluster.gone(&format!("{DEPLOYMENTS}/orphan")).await;
+    let sets = cluster.list(SETS).await;
+    assert_eq!(sets.len(), 1);
+    assert!(sets[0]["metadata"]["ownerReferences"].is_null());
+    assert_eq!(cluster.list(PODS).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_is_emptied_and_goes() {
+    let cluster = Cluster::start(Faults::None).await;
+    cluster.node("n1").await;
+    cluster.post("/api/v1/namespaces", json!({"metadata": {"name": "team"}})).await;
+    let accounts = "/api/v1/namespaces/team/serviceaccounts/default";
+    cluster.until(accounts, |account| account["metadata"]["name"] == "default").await;
+    cluster.post("/apis/apps/v1/namespaces/team/deployments", deployment("web", 2, "x")).await;
+    cluster.post("/api/v1/namespaces/team/configmaps", json!({"metadata": {"name": "c"}})).await;
+    cluster.until("/api/v1/namespaces/team/pods", |pods| harness::items(pods).len() == 2).await;
+    cluster.delete("/api/v1/namespaces/team", "Background").await;
+    cluster.gone("/api/v1/namespaces/team").await;
+    assert!(cluster.list("/api/v1/pods").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_leave_a_silent_node_after_five_minutes() {
+    let cluster = Cluster::start(Faults::None).await;
+    let lost = cluster.node("lost").await;
+    cluster.post(DEPLOYMENTS, deployment("web", 2, "x")).await;
+    cluster.ready("web", 2).await;
+    lost.die();
+    let started = tokio::time::Instant::now();
+    let unknown = |node: &Value| {
+        let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "Unknown")
+    };
+    cluster.until("/api/v1/nodes/lost", unknown).await;
+    assert!((40..65).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    cluster.node("other").await;
+    cluster
+        .until(PODS, |pods| {
+            harness::items(pods)
+                .iter()
+                .filter(|pod| pod["spec"]["nodeName"] == "other" && pod["status"]["phase"] == "Running")
+                .count()
+                == 2
+        })
+        .await;
+    assert!((330..400).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cron_job_works_for_hours_and_cleans_up() {
+    let cluster = Cluster::start(Faults::None).await;
+    cluster.node("n1").await;
+    let cron = json!({
+        "metadata": {"name": "tick"},
+        "spec": {"schedule": "0 * * * *", "jobTemplate": {"spec": {"completions": 2, "template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "c", "image": "x", "command": ["true"]}]}}}}},
+    });
+    cluster.post("/apis/batch/v1/namespaces/default/cronjobs", cron).await;
+    tokio::time::sleep(std::time::Duration::from_secs(5 * 3600)).await;
+    let jobs = cluster.list("/apis/batch/v1/namespaces/default/jobs").await;
+    assert_eq!(jobs.len(), 3, "successfulJobsHistoryLimit");
+    for job in &jobs {
+        assert_eq!(job["status"]["succeeded"], 2, "{}", job["status"]);
+    }
+    assert_eq!(cluster.list(PODS).await.len(), 6, "pods go with their jobs");
+    let cron = cluster.get("/apis/batch/v1/namespaces/default/cronjobs/tick").await;
+    assert!(cron["status"]["active"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stateful_set_and_a_daemon_set() {
+    let cluster = Cluster::start(Faults::None).await;
+    cluster.node("n1").await;
+    let template = |app: &str| json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+    let set = json!({"metadata": {"name": "db"}, "spec": {"serviceName": "db", "replicas": 3,
+        "selector": {"matchLabels": {"app": "db"}}, "template": template("db")}});
+    cluster.post("/apis/apps/v1/namespaces/default/statefulsets", set).await;
+    let path = "/apis/apps/v1/namespaces/default/statefulsets/db";
+    cluster.until(path, |set| set["status"]["readyReplicas"] == 3).await;
+    let daemons = json!({"metadata": {"name": "agent"}, "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": template("agent")}});
+    cluster.post("/apis/apps/v1/namespaces/default/daemonsets", daemons).await;
+    let agent = "/apis/apps/v1/namespaces/default/daemonsets/agent";
+    cluster.until(agent, |set| set["status"]["numberReady"] == 1).await;
+    cluster.node("n2").await;
+    cluster.until(agent, |set| set["status"]["numberReady"] == 2).await;
+    cluster
+        .patch(path, json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "y"}]}}}}))
+        .await;
+    cluster
+        .until(path, |set| set["status"]["updatedReplicas"] == 3 && set["status"]["readyReplicas"] == 3)
+        .await;
+    cluster.patch(path, json!({"spec": {"replicas": 1}})).await;
+    cluster.until(path, |set| set["status"]["replicas"] == 1).await;
+    let names = |pods: &[Value]| {
+        pods.iter()
+            .filter(|p| p["metadata"]["labels"]["app"] == "db")
+            .map(|p| p["metadata"]["name"].to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&cluster.list(PODS).await), ["\"db-0\""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_third_request_fails_and_all_comes_right() {
+    let cluster = Cluster::start(Faults::EveryThird).await;
+    cluster.node("n1").await;
+    cluster.post(DEPLOYMENTS, deployment("web", 4, "one")).await;
+    cluster.ready("web", 4).await;
+    cluster.patch(&format!("{DEPLOYMENTS}/web"), json!({"spec": {"replicas": 2}})).await;
+    cluster.ready("web", 2).await;
+    cluster.until(PODS, |pods| harness::items(pods).len() == 2).await;
+    cluster.delete(&format!("{DEPLOYMENTS}/web"), "Background").await;
+    cluster.until(PODS, harness::is_empty).await;
+    cluster.until(SETS, harness::is_empty).await;
+}
