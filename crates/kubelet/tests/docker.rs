@@ -85,7 +85,7 @@ impl Node {
         std::fs::create_dir_all(root.join("pods")).unwrap();
         let text = "FLANNEL_NETWORK=10.97.0.0/16\nFLANNEL_SUBNET=10.97.3.1/24\nFLANNEL_MTU=1450\n";
         std::fs::write(root.join("subnet.env"), text).unwrap();
-        let owner = Owner { node: name.into(), cluster: format!("test-{}", std::process::id()) };
+        let owner = Owner { node: name.into(), cluster: format!("test-{name}-{}", std::process::id()) };
         let mut node = Self { api: Api::new(), root, owner, stop: CancellationToken::new(), task: None };
         node.boot().await;
         node

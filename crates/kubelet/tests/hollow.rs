@@ -44,7 +44,7 @@ async fn a_hollow_node_runs_restarts_and_ends_pods() {
     assert!(api.object_at("/api/v1/nodes/hollow").is_some());
 
     for restarts in 1..4 {
-        let running = runtime.containers().into_iter().filter(|c| c.image == "nginx").last().unwrap();
+        let running = runtime.containers().into_iter().rfind(|c| c.image == "nginx").unwrap();
         runtime.exit(&running.id, 1);
         api.until("web", "restarted", |p| {
             container(p)["restartCount"] == restarts && !container(p)["state"]["running"].is_null()
