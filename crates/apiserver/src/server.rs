@@ -77,7 +77,7 @@ impl Server {
         })?;
         let storage = Storage::new(store.clone(), &options.etcd_prefix, ttl);
         let cache = Cache::new(store, format!("{}/", storage.prefix()));
-        let registry = kinds::registry();
+        let registry = kinds::registry(&options.runtime_config).map_err(|e| flag("runtime-config", e))?;
         let authorizers =
             Authorizers::new(&options.authorization_mode).map_err(|e| flag("authorization-mode", e))?;
         let admission = Chain::new(&options).map_err(|e| flag("enable-admission-plugins", e))?;

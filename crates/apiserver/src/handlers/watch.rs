@@ -1,5 +1,6 @@
 //! Watches: frames from the cache, made once and shared by all watchers of the same form.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use api::Value;
@@ -9,7 +10,8 @@ use cache::{EventType, Item, Start, WatchItem, Watcher};
 use futures::Stream;
 use http::{HeaderValue, header};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Ctx;
 use super::list::{FRESH_TIMEOUT, cache_error, item_value};
@@ -146,7 +148,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
     };
     let deadline = Instant::now() + seconds;
     let watcher = match open(ctx, &options).await {
-        Ok(watcher) => Some(watcher),
+        Ok(watcher) => watcher,
         // Upstream tells this inside the watch.
         Err(error) if error.code == 410 => {
             return respond(ctx, futures::stream::iter([error_frame(&error)]));
@@ -208,24 +210,38 @@ async fn open(ctx: &Ctx, options: &ListOptions) -> Result<Watcher, ApiError> {
     kind.watch(predicate, start, options.bookmarks).map_err(|e| cache_error(&e))
 }
 
+/// An open watch. Timer and stop signal are made once: registering them anew for every event would cost more than
+/// the event.
+struct Open {
+    watcher: Watcher,
+    form: Form,
+    deadline: Pin<Box<Sleep>>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
 /// The frames of a watch until its deadline or the server's stop.
 fn frames(
-    watcher: Option<Watcher>,
+    watcher: Watcher,
     form: Form,
     deadline: Instant,
-    stop: tokio_util::sync::CancellationToken,
+    stop: CancellationToken,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
-    futures::stream::unfold((watcher, form, stop), move |(watcher, form, stop)| async move {
-        let mut watcher = watcher?;
+    let open = Open {
+        watcher,
+        form,
+        deadline: Box::pin(tokio::time::sleep_until(deadline)),
+        stop: Box::pin(stop.cancelled_owned()),
+    };
+    futures::stream::unfold(open, |mut open| async move {
         let item = tokio::select! {
             biased;
-            item = watcher.next() => item?,
-            () = tokio::time::sleep_until(deadline) => return None,
-            () = stop.cancelled() => return None,
+            item = open.watcher.next() => item?,
+            () = &mut open.deadline => return None,
+            () = &mut open.stop => return None,
         };
-        let frame = form.frame(&item);
-        let form = Form { headers: false, ..form };
-        Some((frame, (Some(watcher), form, stop)))
+        let frame = open.form.frame(&item);
+        open.form.headers = false;
+        Some((frame, open))
     })
 }
 

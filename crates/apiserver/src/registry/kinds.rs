@@ -70,15 +70,66 @@ impl KindName for api::kinds::Resource {
     }
 }
 
-/// All resources of the kind table.
-pub fn registry() -> Registry {
+/// Which versions `--runtime-config` turns on and off.
+struct RuntimeConfig(Vec<(String, bool)>);
+
+impl RuntimeConfig {
+    fn parse(entries: &[String]) -> Result<RuntimeConfig, String> {
+        let parsed = entries.iter().filter(|e| !e.is_empty()).map(|entry| {
+            let (name, value) = entry.split_once('=').unwrap_or((entry, "true"));
+            match value {
+                "" | "true" => Ok((name.to_owned(), true)),
+                "false" => Ok((name.to_owned(), false)),
+                other => Err(format!("invalid value of {name}={other}: must be true or false")),
+            }
+        });
+        parsed.collect::<Result<_, _>>().map(RuntimeConfig)
+    }
+
+    fn serves(&self, group: &str, version: &str) -> bool {
+        let said = |name: &str| self.0.iter().rev().find(|(n, _)| n == name).map(|(_, on)| *on);
+        let own = super::resource::group_version(group, version);
+        let stage = match api::kinds::version_rank(version).0 {
+            3 => "api/ga",
+            2 => "api/beta",
+            _ => "api/alpha",
+        };
+        let core = if group.is_empty() { said("api/v1") } else { None };
+        said(&own).or(core).or_else(|| said(stage)).or_else(|| said("api/all")).unwrap_or(true)
+    }
+}
+
+/// All resources of the kind table that `--runtime-config` leaves on; an error says what is wrong with the flag.
+pub fn registry(runtime_config: &[String]) -> Result<Registry, String> {
+    let config = RuntimeConfig::parse(runtime_config)?;
     let kinds = api::kinds::builtin();
     let mut resources = Vec::new();
     for (group, versions) in kinds.groups() {
-        for version in versions {
+        for version in versions.iter().filter(|v| config.serves(group, v)) {
             resources.extend(kinds.in_version(group, version).iter().map(|r| resource(r, false)));
         }
     }
-    let groups = kinds.groups().iter().map(|(g, versions)| (g.to_string(), owned(versions))).collect();
-    Registry::new(resources, groups)
+    let groups = kinds
+        .groups()
+        .iter()
+        .map(|(g, versions)| {
+            let on = versions.iter().filter(|v| config.serves(g, v)).map(ToString::to_string);
+            (g.to_string(), on.collect::<Vec<_>>())
+        })
+        .filter(|(_, versions)| !versions.is_empty())
+        .collect();
+    Ok(Registry::new(resources, groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_turned_off_and_on_again() {
+        let off = registry(&["api/beta=false".into(), "extensions/v1beta1=true".into()]).unwrap();
+        assert!(off.has_version("extensions", "v1beta1") && off.has_version("apps", "v1"));
+        assert!(!off.has_version("apps", "v1beta1"));
+        assert!(registry(&["apps/v1=maybe".into()]).is_err());
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn wanted(ctx: &Ctx) -> bool {
 /// Answers 101 and goes on in the background.
 pub(super) fn upgrade(
     ctx: &Ctx,
-    watcher: Option<cache::Watcher>,
+    watcher: cache::Watcher,
     form: Form,
     deadline: Instant,
 ) -> Result<Response, ApiError> {
