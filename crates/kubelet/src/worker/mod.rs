@@ -218,6 +218,10 @@ impl Worker {
         if done_something {
             return Next::Again;
         }
+        // A start that was put off changed nothing in Docker, but people want to see why.
+        if plan.actions.iter().any(|a| matches!(a, Action::Start { .. })) {
+            self.report_again(&wanted, end).await;
+        }
         let refresh = self.refresh(&pod, &observed, end, now).await;
         let until = [plan.wake_at, refresh].into_iter().flatten().min();
         Next::Wait(until)
