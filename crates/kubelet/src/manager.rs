@@ -89,6 +89,7 @@ pub async fn run(
             Ok(()) = lost.changed() => news = watch_pods(&context),
         }
     }
+    manager.pods.handles.write().clear();
     let _ = events.await;
 }
 

@@ -145,6 +145,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
         let filter = format!("label=skiff.io/cluster={}", self.owner.cluster);
         for id in docker(&["ps", "-aq", "--filter", &filter]).unwrap_or_default().lines() {
             let _ = docker(&["rm", "-f", id]);

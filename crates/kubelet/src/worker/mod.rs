@@ -41,9 +41,12 @@ pub struct Wanted {
 }
 
 /// A worker's counterpart.
+///
+/// Dropping it ends the worker where it stands, as the end of the process would; containers are not touched.
 pub struct Handle {
     wanted: watch::Sender<Wanted>,
     wake: Arc<Notify>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Handle {
@@ -122,11 +125,11 @@ pub fn spawn(context: Arc<Context>, wanted: Wanted, ended: mpsc::UnboundedSender
         failing: None,
         said_dns: false,
     };
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         worker.run().await;
         let _ = ended.send(id.uid);
     });
-    Handle { wanted: sender, wake }
+    Handle { wanted: sender, wake, _task: AbortOnDropHandle::new(task) }
 }
 
 /// What a round led to.
