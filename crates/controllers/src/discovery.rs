@@ -1,5 +1,6 @@
 //! Which resources the API server has, each in its preferred version.
 
+use client::ErrorExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
 use kube::{Client, Error};
 
@@ -87,7 +88,17 @@ pub async fn resources(client: &Client) -> Result<(Vec<Resource>, Option<String>
     Ok((found, (!failed.is_empty()).then(|| failed.join(", "))))
 }
 
+/// One group's trouble must not hide its resources from everyone: asks a few times.
 async fn fetch<T: serde::de::DeserializeOwned>(client: &Client, path: &str) -> Result<T, Error> {
-    let request = http::Request::get(path).header(http::header::ACCEPT, "application/json");
-    client.request(request.body(Vec::new()).map_err(Error::HttpError)?).await
+    let mut tries = 0;
+    loop {
+        let request = http::Request::get(path).header(http::header::ACCEPT, "application/json");
+        match client.request(request.body(Vec::new()).map_err(Error::HttpError)?).await {
+            Err(err) if tries < 3 && err.code().is_none_or(|code| code >= 500) => {
+                tries += 1;
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            result => return result,
+        }
+    }
 }

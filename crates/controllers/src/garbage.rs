@@ -154,7 +154,7 @@ impl Collector {
             Ok(live) => live,
             Err(err) if err.reason() == NO_KIND => {
                 tracing::debug!("garbage collector: no resource for {}/{}", identity.group, identity.kind);
-                return Ok(Outcome::After(std::time::Duration::from_secs(30)));
+                return Ok(Outcome::After(UNKNOWN_KIND_PAUSE));
             }
             Err(err) => return Err(err),
         };
@@ -182,8 +182,9 @@ impl Collector {
                 Ok(None) => OwnerState::Absent,
                 Ok(Some(owner)) if decide::waits_for_dependents(&owner) => OwnerState::Waiting,
                 Ok(Some(_)) => OwnerState::Solid,
-                // A kind that cannot be asked is no proof that the owner is gone.
-                Err(err) if err.reason() == NO_KIND => OwnerState::Solid,
+                // A kind that cannot be asked is no proof that the owner is gone, nor that it lives: discovery may have
+                // failed for its group.
+                Err(err) if err.reason() == NO_KIND => return Ok(Outcome::After(UNKNOWN_KIND_PAUSE)),
                 Err(err) => return Err(err),
             };
             states.push((reference.clone(), state));
@@ -267,6 +268,8 @@ impl Collector {
     }
 }
 
+/// When to ask again for an object whose kind discovery does not show.
+const UNKNOWN_KIND_PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
 const NO_KIND: &str = "NoKindMatch";
 
 fn no_kind(identity: &Identity) -> kube::core::Status {
