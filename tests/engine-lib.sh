@@ -1,16 +1,16 @@
-# Docker engines of a test's own, so that restarting one, or giving it a network of its own, touches nobody else.
+# Docker engines of a test's own, so that restarting one touches nobody else. Each runs in a network namespace that the test
+# made: an engine takes the whole iptables of its namespace for its own.
 # shellcheck shell=bash disable=SC2154 # work, version: from lib.sh
 
-# engine_start NAME [NETNS]: an engine with its socket at $work/NAME/docker.sock, in a network namespace if one is named.
+# engine_start NAME [NETNS]: an engine with its socket at $work/NAME/docker.sock, in this network namespace or another one.
 # Inside it, /run/flannel, /var/lib/skiff and /var/run/docker.sock are its own, as on a host of its own.
 engine_start() {
   local name=$1 netns=${2:-} dir=$work/$1
   mkdir -p "$dir/data" "$dir/exec" "$dir/flannel" "$dir/skiff" /run/flannel /var/lib/skiff
-  local wrap=() network=(--iptables=false --ip-forward=false)
+  local wrap=()
   if [[ -n $netns ]]; then
     # Not `ip netns exec`: that hides the control groups behind a new /sys.
     wrap=(nsenter "--net=/run/netns/$netns")
-    network=(--iptables=true)
   fi
   # The machine's own settings are not for this engine, but for the storage driver: it is the one that works here.
   echo '{}' >"$dir/daemon.json"
@@ -20,7 +20,7 @@ engine_start() {
     mount --bind '$dir/skiff' /var/lib/skiff
     exec dockerd --config-file='$dir/daemon.json' --storage-driver=$(DOCKER_HOST='' docker info -f '{{.Driver}}') \\
       --data-root='$dir/data' --exec-root='$dir/exec' --pidfile='$dir/dockerd.pid' --host='unix://$dir/docker.sock' \
-      --bridge=none ${network[*]} --userland-proxy=false --log-level=warn" >>"$dir/dockerd.log" 2>&1 &
+      --bridge=none --userland-proxy=false --log-level=warn" >>"$dir/dockerd.log" 2>&1 &
   # shellcheck disable=SC2317 # called by soon
   engine_answers() { DOCKER_HOST=unix://$work/$1/docker.sock docker version; }
   soon "the engine $name answers" engine_answers "$name"

@@ -2,7 +2,17 @@
 # A lab on an engine of its own, which is restarted and then killed: everything comes back, by itself.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/engine-lib.sh"
-need ip iproute2 "looks at networks"
+need ip iproute2 "makes a network of its own"
+
+# All of it happens in a network namespace of its own: see engine-lib.sh.
+if [[ ${1:-} != --inside ]]; then
+  netns=skiff-engine-$$
+  ip netns add "$netns"
+  trap 'ip netns del "$netns"; rm -rf "$work"' EXIT
+  nsenter "--net=/run/netns/$netns" "$0" --inside
+  exit
+fi
+ip link set lo up
 lab=skiff-engine-$$
 export SKIFF_STATE_DIR=$work/state
 
@@ -24,10 +34,10 @@ engine_start one
 engine_images one
 export DOCKER_HOST=unix://$work/one/docker.sock SKIFF_DOCKER_SOCKET=$work/one/docker.sock
 
+k() { "$dist/server/bin/kubectl" -s "$SKIFF_NET.11:18080" "$@"; }
 "$root/scripts/lab" up --nodes 2 --name "$lab" || fail "scripts/lab up"
 # shellcheck disable=SC1090
 . "$dist/lab/$lab/env"
-k() { "$dist/server/bin/kubectl" -s "$SKIFF_NET.11:18080" "$@"; }
 page() { "$dist/node/bin/node" fetch --timeout=2s "$1" | grep -q 'Welcome to nginx!'; }
 runs() { [[ $(k get pods -l run=nginx -o jsonpath='{range .items[*]}{.status.containerStatuses[0].ready}{"\n"}{end}' | grep -c true) = "$1" ]]; }
 ready() { [[ $(k get nodes | grep -c ' Ready ') = 2 ]]; }

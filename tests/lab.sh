@@ -25,11 +25,11 @@ before_volumes=$(docker volume ls -q | sort) before_networks=$(docker network ls
 before_containers=$(docker ps -aq | sort)
 
 step "7–9: kubelet, kube-proxy and flanneld on two hosts"
+k() { "$dist/server/bin/kubectl" -s "$server" "$@"; }
 in_lab up --nodes 2 || fail "scripts/lab up"
 # shellcheck disable=SC1090
 . "$dist/lab/$lab/env"
 server=$SKIFF_NET.11:18080
-k() { "$dist/server/bin/kubectl" -s "$server" "$@"; }
 d() { KUBECONFIG=/dev/null HOME=$work "$theirs" -s "http://$server" "$@"; }
 host() { docker ps -q --filter "label=com.docker.compose.project=$lab" --filter "label=com.docker.compose.service=$1"; }
 # on HOST COMMAND...: runs a command of this machine in a host's network. fetch HOST URL: with the node image's client.
