@@ -2,19 +2,26 @@
 //! (`apiserver/schema.Structural` and `kube-openapi/validation/spec.Schema` in one).
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use api::{Object, Value};
 use regex::Regex;
 
 use crate::formats;
 
-/// A pattern with its regular expression, or why it is none.
+/// A pattern. It is compiled when a value first has to match it: definitions have many, few of which are ever asked.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     /// As it was written.
     pub text: String,
-    /// Compiled.
-    pub regex: Result<Regex, String>,
+    compiled: OnceLock<Result<Regex, String>>,
+}
+
+impl Pattern {
+    /// The regular expression, or why it is none.
+    pub fn regex(&self) -> Result<&Regex, &str> {
+        self.compiled.get_or_init(|| regex(&self.text)).as_ref().map_err(String::as_str)
+    }
 }
 
 /// `additionalProperties`.
@@ -140,7 +147,7 @@ impl Schema {
             multiple_of: number("multipleOf"),
             max_length: whole("maxLength"),
             min_length: whole("minLength"),
-            pattern: pattern.map(|text| Pattern { regex: regex(&text), text }),
+            pattern: pattern.map(|text| Pattern { text, compiled: OnceLock::new() }),
             max_items: whole("maxItems"),
             min_items: whole("minItems"),
             max_properties: whole("maxProperties"),

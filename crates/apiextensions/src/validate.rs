@@ -282,7 +282,7 @@ fn string(schema: &Schema, text: &str, path: &str) -> Outcome {
         let said = format!("{path} in body should be at least {min} chars long");
         outcome.add(at(path, said, What::Invalid(Some(text.into()))));
     } else if let Some(pattern) = &schema.pattern {
-        let said = match &pattern.regex {
+        let said = match pattern.regex() {
             Ok(regex) if regex.is_match(text) => return outcome,
             Ok(_) => format!("{path} in body should match '{}'", pattern.text),
             Err(why) => {

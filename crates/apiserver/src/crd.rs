@@ -251,11 +251,7 @@ async fn decide(server: &Server, resource: &Resource, book: &mut Book, group: &s
 }
 
 /// Reads a definition as it is served.
-async fn read(
-    server: &Server,
-    resource: &Resource,
-    name: &str,
-) -> Result<Option<Served>, ApiError> {
+async fn read(server: &Server, resource: &Resource, name: &str) -> Result<Option<Served>, ApiError> {
     let Some(stored) = server.storage().get(resource, "", name).await? else { return Ok(None) };
     // It may be newer than what was asked for; the cache tells of that later.
     let seen = Seen::of(&stored.object);
