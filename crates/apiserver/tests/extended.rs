@@ -1,5 +1,8 @@
 //! Custom resources, quotas, OpenAPI and relayed logs: a server on the memory store, asked as a tower service.
 
+// A test may panic; clippy knows that of the tests themselves, not of what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::sync::Arc;
 
 use apiserver::{Options, Server};

@@ -286,13 +286,14 @@ fn mark(object: &mut Value) {
 /// The legacy versions orphan their dependents unless told otherwise.
 fn orphans_by_default(ctx: &Ctx) -> bool {
     let resource = &ctx.resource;
-    match (resource.group.as_str(), resource.version.as_str(), resource.plural.as_str()) {
-        ("", "v1", "replicationcontrollers") | ("extensions", "v1beta1", _) => true,
-        ("apps", "v1beta1" | "v1beta2", _) => true,
-        ("batch", _, "jobs") => true,
-        ("batch", "v1beta1", "cronjobs") => true,
-        _ => false,
-    }
+    matches!(
+        (resource.group.as_str(), resource.version.as_str(), resource.plural.as_str()),
+        ("", "v1", "replicationcontrollers")
+            | ("extensions", "v1beta1", _)
+            | ("apps", "v1beta1" | "v1beta2", _)
+            | ("batch", _, "jobs")
+            | ("batch", "v1beta1", "cronjobs")
+    )
 }
 
 /// `deletionFinalizersForGarbageCollection`.
