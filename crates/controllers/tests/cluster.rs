@@ -1,7 +1,10 @@
 //! Controllers, API server and hollow nodes in one process, on the memory store and tokio's paused clock: hours pass in
 //! moments, and faults are put between any two parts.
 
-#![expect(clippy::unwrap_used, reason = "clippy sees tests only in functions marked so; the harness is one too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy sees tests only in functions marked so; the harness is one too"
+)]
 
 #[path = "cluster/harness.rs"]
 mod harness;
