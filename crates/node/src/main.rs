@@ -19,10 +19,6 @@ use std::process::ExitCode;
 
 use component_base::{flags, logs, signals};
 
-// musl's and glibc's allocators keep freed memory; a node's budget is 15 MB.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let called = args.next().unwrap_or_default();
@@ -41,6 +37,7 @@ fn main() -> ExitCode {
         });
     }
     let options: kubelet::Options = flags::parse("node", both::with_environment(args));
+    kubelet::privileges::drop_all_others();
     daemon(options.common.v, || both::run(options, signals::stop_token()))
 }
 
@@ -50,6 +47,8 @@ fn run(name: &str, args: &[OsString]) -> Option<ExitCode> {
     Some(match name {
         "kubelet" => {
             let options: kubelet::Options = flags::parse(name, args);
+            // Capabilities belong to threads: before there is a second one.
+            kubelet::privileges::drop_all_others();
             daemon(options.common.v, || kubelet::run(options, signals::stop_token()))
         }
         "kube-proxy" => {
