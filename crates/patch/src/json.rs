@@ -23,12 +23,28 @@ pub fn apply(current: &Value, patch: &Value) -> Result<Value, ApiError> {
         ));
     }
     let mut operations = patch.clone();
+    operations.as_array_mut().into_iter().flatten().for_each(be_lenient);
     resolve_negative_indices(current, &mut operations);
     let operations: json_patch::Patch = serde_json::from_value(operations).map_err(|_| rejected())?;
     let mut patched = current.clone();
     json_patch::patch(&mut patched, &operations).map_err(|_| rejected())?;
     // Replacing the whole document by something that is no object cannot be an API object any more.
     if patched.is_object() { Ok(patched) } else { Err(rejected()) }
+}
+
+/// Upstream's library takes an operation without a value for one with `null`, and of a path only what is behind its
+/// first slash.
+fn be_lenient(operation: &mut Value) {
+    let Value::Object(members) = operation else { return };
+    if matches!(members.get("op").and_then(Value::as_str), Some("add" | "replace" | "test")) {
+        members.entry("value").or_insert(Value::Null);
+    }
+    for name in ["path", "from"] {
+        let Some(Value::String(path)) = members.get_mut(name) else { continue };
+        if let Some(at) = path.find('/') {
+            path.drain(..at);
+        }
+    }
 }
 
 /// Upstream's library counts `/list/-1` from the end, which the RFC does not know: such paths are rewritten against
@@ -73,6 +89,17 @@ mod tests {
     fn a_negative_index_counts_from_the_end() {
         let patch = json!([{"op": "replace", "path": "/list/-1", "value": 9}]);
         assert_eq!(apply(&json!({"list": [1, 2]}), &patch).unwrap(), json!({"list": [1, 9]}));
+    }
+
+    /// Both were refused: an `add` without a value, a path that does not begin with a slash.
+    #[test]
+    fn a_missing_value_is_null_and_a_path_begins_at_its_first_slash() {
+        let object = json!({"data": {"a": "1"}, "a": "2"});
+        let patch =
+            json!([{"op": "add", "path": "/data/a"}, {"op": "replace", "path": "data/a", "value": "x"}]);
+        assert_eq!(apply(&object, &patch).unwrap(), json!({"data": {"a": null}, "a": "x"}));
+        assert_eq!(apply(&object, &json!([{"op": "remove", "path": "data"}])).unwrap_err().code, 422);
+        assert_eq!(apply(&object, &json!([{"op": "test", "path": "/data/a"}])).unwrap_err().code, 422);
     }
 
     #[test]

@@ -119,9 +119,18 @@ impl TypeSchema for Typed<'_> {
 }
 
 impl Typed<'_> {
+    /// The value of a key that an item lacks. Where Go always writes the field, upstream's schema gives it its zero
+    /// value as default.
     fn key_default(&self, item: &Type, key: &str) -> Option<Value> {
         let Type::Struct(id) = item else { return None };
-        serde_json::from_str(self.schemas.get(*id).field(key)?.default.as_deref()?).ok()
+        let field = self.schemas.get(*id).field(key)?;
+        match (&field.default, &field.ty) {
+            (Some(default), _) => serde_json::from_str(default).ok(),
+            (None, _) if field.omit_empty || field.pointer => None,
+            (None, Type::String(_)) => Some("".into()),
+            (None, Type::Int32 | Type::Int64) => Some(0.into()),
+            _ => None,
+        }
     }
 }
 
@@ -173,6 +182,22 @@ mod tests {
             json!({"f:spec": {"f:selector": {}, "f:template": {"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {
                 "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:name": {}, "f:ports": {
                     "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}}})
+        );
+    }
+
+    /// Such an apply was a 500; validation has to say that the name is missing.
+    #[test]
+    fn a_container_without_a_name_has_an_empty_key() {
+        let ty = deployment();
+        let schema = Typed::new(api::schema::builtin(), &ty);
+        let config = fields(
+            json!({"spec": {"template": {"spec": {"containers": [{"image": "a", "ports": [{"name": "p"}]}]}}}}),
+        );
+        let set = apply::typed::field_set(&config, &schema).encode();
+        assert_eq!(
+            set["f:spec"]["f:template"]["f:spec"]["f:containers"],
+            json!({"k:{\"name\":\"\"}": {".": {}, "f:image": {}, "f:ports": {
+                "k:{\"containerPort\":0,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}}}}})
         );
     }
 }

@@ -6,7 +6,7 @@ use super::{Steps, annotations, child, take_annotation};
 use crate::field::go_quote;
 use crate::{Object, Value};
 
-const ROLLBACK: &str = "deprecated.deployment.rollback.revision";
+const ROLLBACK: &str = "deprecated.deployment.rollback.to";
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 fn same(_: &mut Object) -> Result<(), String> {

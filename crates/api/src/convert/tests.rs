@@ -17,7 +17,8 @@ fn an_old_deployment_keeps_its_rollback_in_an_annotation() {
         "spec": {"rollbackTo": {"revision": 3}, "template": {}}});
     let hub = to("extensions", "v1beta1", "deployments", old);
     assert_eq!(hub["apiVersion"], "apps/v1");
-    assert_eq!(hub["metadata"]["annotations"], json!({"deprecated.deployment.rollback.revision": "3"}));
+    // The annotation was once written under a name (`….rollback.revision`) that no controller looks for.
+    assert_eq!(hub["metadata"]["annotations"], json!({"deprecated.deployment.rollback.to": "3"}));
     assert!(hub["spec"]["selector"].is_null() && hub["spec"].get("selector").is_some());
     let back = from("apps", "v1beta1", "deployments", &hub);
     assert_eq!(back["spec"]["rollbackTo"], json!({"revision": 3}));

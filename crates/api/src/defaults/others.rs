@@ -18,7 +18,7 @@ pub(super) fn hook(group: &str, version: &str, kind: &str) -> Option<Hook> {
         "flowcontrol" => flow_control(kind),
         "admissionregistration" => admission(version, kind),
         "apiextensions" => extensions(version, kind),
-        "networking" => networking(kind),
+        "networking" => networking(version, kind),
         "certificates" => certificates(version, kind),
         _ => small(group, kind),
     }
@@ -38,13 +38,13 @@ fn small(group: &str, kind: &str) -> Option<Hook> {
     })
 }
 
-fn networking(kind: &str) -> Option<Hook> {
-    Some(match kind {
-        "NetworkPolicyPort" => |o| absent(o, "protocol", "TCP"),
-        "NetworkPolicy" => policy_types,
-        "IngressClassParametersReference" => |o| absent(o, "scope", "Cluster"),
+fn networking(version: &str, kind: &str) -> Option<Hook> {
+    Some(match (version, kind) {
+        (_, "NetworkPolicyPort") => |o| absent(o, "protocol", "TCP"),
+        (_, "NetworkPolicy") => policy_types,
+        (_, "IngressClassParametersReference") => |o| absent(o, "scope", "Cluster"),
         // Only v1beta1 defaults it; in v1 the field is required and validation speaks up.
-        "HTTPIngressPath" => return None,
+        ("v1beta1", "HTTPIngressPath") => |o| absent(o, "pathType", "ImplementationSpecific"),
         _ => return None,
     })
 }

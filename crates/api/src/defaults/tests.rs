@@ -50,3 +50,15 @@ fn declared_defaults_and_rounding_apply_everywhere() {
         defaulted("", "v1", "resourcequotas", json!({"spec": {"hard": {"cpu": "100u", "pods": "10"}}}));
     assert_eq!(quota["spec"]["hard"], json!({"cpu": "1m", "pods": "10"}));
 }
+
+/// Old ingresses without a `pathType` were refused as if they were of v1.
+#[test]
+fn a_v1beta1_ingress_gets_a_path_type() {
+    let object = || json!({"spec": {"rules": [{"http": {"paths": [{"path": "/"}]}}]}});
+    let path_type = |version: &str| {
+        let ingress = defaulted("networking.k8s.io", version, "ingresses", object());
+        ingress["spec"]["rules"][0]["http"]["paths"][0].get("pathType").cloned()
+    };
+    assert_eq!(path_type("v1beta1"), Some(json!("ImplementationSpecific")));
+    assert_eq!(path_type("v1"), None);
+}
