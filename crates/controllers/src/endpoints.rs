@@ -1,9 +1,10 @@
 //! Endpoints of services (upstream's `pkg/controller/endpoint` and the module `endpointslice`).
 //!
 //! Two writers share what pods are behind a service ([`members`]): [`subsets`] makes v1 Endpoints, [`slices`] makes
-//! discovery.k8s.io/v1 EndpointSlices.
+//! discovery.k8s.io/v1 EndpointSlices. A third one, [`mirror`], makes EndpointSlices from Endpoints that people write.
 
 mod members;
+mod mirror;
 mod slices;
 mod subsets;
 
@@ -25,6 +26,7 @@ use crate::{api, labels, pods};
 
 const ENDPOINTS: &str = "endpoint-controller";
 const SLICES: &str = "endpoint-slice-controller";
+const MIRRORING: &str = "endpoint-slice-mirroring-controller";
 const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
@@ -272,4 +274,91 @@ pub async fn run_slices(context: Context) {
         }
     })
     .await;
+}
+
+/// Runs the controller that mirrors hand-written Endpoints until stopped (upstream's `endpointslicemirroring`).
+pub async fn run_mirroring(context: Context) {
+    let queue = WorkQueue::new();
+    let services = context.informers.of::<Service>();
+    let endpoints = context.informers.of::<Endpoints>();
+    let existing = context.informers.of::<EndpointSlice>();
+    existing.store().add_index(mirror::BY_SERVICE, |slice: &EndpointSlice| {
+        mirror::service_of(slice).into_iter().collect()
+    });
+    let q = queue.clone();
+    services.add_handler(move |event| {
+        let selects = |service: &Service| !service.spec.selector.is_empty();
+        let matters = match event {
+            Event::Updated { old, new } => selects(old) != selects(new),
+            other => !selects(other.object()),
+        };
+        if matters {
+            q.add(ObjectKey::of(&event.object().metadata));
+        }
+    });
+    let q = queue.clone();
+    endpoints.add_handler(move |event| {
+        let before = matches!(event, Event::Updated { old, .. } if mirror::wanted(&old.metadata));
+        if before || mirror::wanted(&event.object().metadata) {
+            q.add(ObjectKey::of(&event.object().metadata));
+        }
+    });
+    let q = queue.clone();
+    existing.add_handler(move |event| {
+        // Someone may have taken our labels off, or written another service's name.
+        if let Event::Updated { old, .. } = event {
+            mirror::key_of(old).into_iter().for_each(|key| q.add(key));
+        }
+        mirror::key_of(event.object()).into_iter().for_each(|key| q.add(key));
+    });
+    if !synced(&context.stop, &[&services, &endpoints, &existing]).await {
+        return;
+    }
+    let client = context.client.clone();
+    let recorder = context.recorder.as_component(MIRRORING);
+    client::controller::run(MIRRORING, queue, 5, context.stop, move |key| {
+        let (client, recorder) = (client.clone(), recorder.clone());
+        let service = services.store().get(&key);
+        let endpoints = endpoints.store().get(&key);
+        let have = existing.store().by_index(mirror::BY_SERVICE, &key.to_string());
+        async move {
+            let without_selector = service.is_some_and(|service| service.spec.selector.is_empty());
+            let source = endpoints.filter(|e| without_selector && mirror::wanted(&e.metadata));
+            match write_mirror(&client, &recorder, &key, source.as_deref(), have).await {
+                Ok(()) => Ok(Outcome::Done),
+                Err(err) if err.is_namespace_terminating() => Ok(Outcome::Done),
+                Err(err) if err.is_conflict() || err.is_not_found() => {
+                    Ok(Outcome::After(Duration::from_millis(50)))
+                }
+                Err(err) => Err(err),
+            }
+        }
+    })
+    .await;
+}
+
+async fn write_mirror(
+    client: &Client,
+    recorder: &Recorder,
+    key: &ObjectKey,
+    source: Option<&Endpoints>,
+    have: Vec<Arc<EndpointSlice>>,
+) -> Result<(), Error> {
+    let Some(source) = source else {
+        let gone = have.into_iter().map(slices::Action::Delete).collect();
+        return slices::apply(client, &key.namespace, gone).await;
+    };
+    let mirrored = mirror::desired(&source.subsets);
+    for (reason, text) in mirrored.complaints() {
+        recorder.event(source, EventType::Warning, reason, text);
+    }
+    let mut actions = mirror::plan(source, &mirrored.groups, &have);
+    if actions.iter().any(|action| matches!(action, slices::Action::Create(_))) {
+        // Names are generated, so a cache that has not seen our last slice would make us create it twice.
+        let mine = kube::api::ListParams::default().labels(&mirror::selector(&key.name));
+        let api = kube::Api::<EndpointSlice>::namespaced(client.clone(), &key.namespace);
+        let have: Vec<_> = api.list(&mine).await?.items.into_iter().map(Arc::new).collect();
+        actions = mirror::plan(source, &mirrored.groups, &have);
+    }
+    slices::apply(client, &key.namespace, actions).await
 }

@@ -159,6 +159,7 @@ fn controllers(context: &Context, secrets: Secrets) -> Vec<Controller> {
         ("namespace", crate::namespace::run(c()).boxed()),
         ("endpoint", crate::endpoints::run(c()).boxed()),
         ("endpointslice", crate::endpoints::run_slices(c()).boxed()),
+        ("endpointslicemirroring", crate::endpoints::run_mirroring(c()).boxed()),
         ("nodelifecycle", crate::node::health::run(c()).boxed()),
         ("taint-eviction", crate::node::eviction::run(c()).boxed()),
         ("podgc", crate::node::podgc::run(c()).boxed()),

@@ -188,3 +188,33 @@ async fn every_third_request_fails_and_all_comes_right() {
     cluster.until(PODS, harness::is_empty).await;
     cluster.until(SETS, harness::is_empty).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_written_by_hand_are_mirrored() {
+    let cluster = Cluster::start(Faults::None).await;
+    let endpoints = "/api/v1/namespaces/default/endpoints";
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name%3Ddb";
+    let service = json!({"metadata": {"name": "db"}, "spec": {"ports": [{"port": 5432}]}});
+    cluster.post("/api/v1/namespaces/default/services", service).await;
+    let written = json!({"metadata": {"name": "db"}, "subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"port": 5432}]}]});
+    cluster.post(endpoints, written).await;
+    let addresses = |list: &Value| match harness::items(list) {
+        [slice] => slice["endpoints"].as_array().map_or(0, Vec::len),
+        other => other.len() + 100,
+    };
+    cluster.until(slices, |list| addresses(list) == 1).await;
+    let slice = &cluster.list(slices).await[0];
+    assert_eq!(slice["metadata"]["ownerReferences"][0]["kind"], "Endpoints");
+    let more = json!({"subsets": [{"addresses": [{"ip": "192.0.2.7"}, {"ip": "192.0.2.8"}], "ports": [{"port": 5433}]}]});
+    cluster.patch(&format!("{endpoints}/db"), more).await;
+    cluster.until(slices, |list| addresses(list) == 2).await;
+    let changed = &cluster.list(slices).await[0];
+    assert_eq!(changed["metadata"]["name"], slice["metadata"]["name"], "the slice is used again");
+    assert_eq!(changed["ports"][0]["port"], 5433);
+    let own = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name%3Dkubernetes";
+    let names: Vec<_> =
+        cluster.list(own).await.iter().map(|slice| slice["metadata"]["name"].clone()).collect();
+    assert_eq!(names, ["kubernetes"], "the API server makes the slice of its own service itself");
+    cluster.delete(&format!("{endpoints}/db"), "Background").await;
+    cluster.until(slices, harness::is_empty).await;
+}

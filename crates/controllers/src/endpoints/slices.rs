@@ -15,8 +15,8 @@ use crate::{api, owners, pods};
 /// The index of slices by `namespace/service`.
 pub(super) const BY_SERVICE: &str = "service";
 
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 /// Upstream's `--max-endpoints-per-slice`.
 const ENDPOINTS_MAX: usize = 100;
@@ -108,7 +108,7 @@ fn ports(service: &Service, pod: &Pod) -> Vec<EndpointPort> {
 }
 
 /// A text that is equal for equal ports, in whatever order.
-fn ports_key(ports: &[EndpointPort]) -> String {
+pub(super) fn ports_key(ports: &[EndpointPort]) -> String {
     let mut texts: Vec<String> = ports
         .iter()
         .map(|port| {

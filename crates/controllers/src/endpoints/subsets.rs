@@ -95,6 +95,11 @@ fn pack(entries: Vec<(Option<EndpointPort>, bool, EndpointAddress)>) -> Vec<Subs
 
 /// Whether the stored subsets say the same, in whatever order.
 pub(super) fn same(stored: &[Subset], wanted: &[Subset]) -> bool {
+    repack(stored) == wanted
+}
+
+/// The canonical form of subsets that anyone wrote.
+pub(super) fn repack(stored: &[Subset]) -> Vec<Subset> {
     let mut entries = Vec::new();
     for subset in stored {
         let ready = subset.addresses.iter().flatten().map(|address| (true, address));
@@ -113,7 +118,7 @@ pub(super) fn same(stored: &[Subset], wanted: &[Subset]) -> bool {
             }
         }
     }
-    pack(entries) == wanted
+    pack(entries)
 }
 
 /// Cuts down to what an object can hold, ready addresses first. Tells whether anything was cut.
