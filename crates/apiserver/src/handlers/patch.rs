@@ -14,6 +14,7 @@ use crate::registry::codec;
 use crate::registry::storage::Stored;
 
 pub mod kinds;
+mod restore;
 mod shown;
 
 use kinds::PatchType;
@@ -117,7 +118,16 @@ fn decode_again(
         _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
     };
     if changed.is_null() || changed.as_object().is_some_and(api::Object::is_empty) {
+        if patch_type == PatchType::Strategic {
+            // An empty object is one without a name.
+            check_name(ctx, &changed)?;
+        }
         return Err(nothing_left(patch_type));
+    }
+    if patch_type == PatchType::Strategic
+        && let Some(why) = restore::misfit(&changed, &api::schema::Type::Struct(ty))
+    {
+        return Err(kinds::misfit(&shown(), &why));
     }
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
     let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;

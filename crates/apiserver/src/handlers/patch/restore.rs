@@ -1,0 +1,61 @@
+//! What upstream's converter from untyped maps says of a value that has not the shape of its field
+//! (`runtime.DefaultUnstructuredConverter`). Strategic merge patches go through it, the other patches through JSON.
+
+use api::Value;
+use api::schema::{self, Type};
+
+/// Go's kind of an untyped value; `None` for null, which fits everywhere.
+fn kind(value: &Value) -> Option<&'static str> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+    })
+}
+
+/// The first misfit, in the order of the Go types. Types that read themselves from JSON are left to the decoder.
+pub(super) fn misfit(value: &Value, ty: &Type) -> Option<String> {
+    let found = kind(value)?;
+    match (ty, value) {
+        (Type::Struct(id), Value::Object(fields)) => {
+            let declared = &schema::builtin().get(*id).fields;
+            declared.iter().find_map(|f| misfit(fields.get(f.name.as_ref())?, &f.ty))
+        }
+        (Type::Struct(_), _) => Some(format!("cannot restore struct from: {found}")),
+        (Type::Map(map), Value::Object(entries)) => entries.values().find_map(|v| misfit(v, &map.value)),
+        (Type::Map(_), _) => Some(format!("cannot restore map from {found}")),
+        (Type::List(list), Value::Array(items)) => items.iter().find_map(|v| misfit(v, &list.item)),
+        (Type::List(_), _) => Some(format!("cannot restore slice from {found}")),
+        (Type::String(_), Value::Number(n)) if !n.is_f64() => {
+            Some(format!("cannot convert int64 to {}", schema::builtin().go_type(ty)))
+        }
+        (Type::String(_), _) if !value.is_string() => Some("unrecognized type: string".to_owned()),
+        (Type::Boolean, _) if !value.is_boolean() => Some("unrecognized type: bool".to_owned()),
+        (Type::Int32, _) if !value.is_number() => Some("unrecognized type: int32".to_owned()),
+        (Type::Int64, _) if !value.is_number() => Some("unrecognized type: int64".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The decoder's words for JSON were given instead.
+    #[test]
+    fn a_strategic_patch_that_does_not_fit_is_refused_in_the_converters_words() {
+        let ty = Type::Struct(schema::builtin().by_name("io.k8s.api.core.v1.Pod").unwrap());
+        let of = |spec: Value| misfit(&json!({"spec": spec}), &ty);
+        assert_eq!(of(json!({"containers": {"name": "c"}})).unwrap(), "cannot restore slice from map");
+        assert_eq!(of(json!([])).unwrap(), "cannot restore struct from: slice");
+        assert_eq!(of(json!({"nodeSelector": "a"})).unwrap(), "cannot restore map from string");
+        assert_eq!(of(json!({"priority": "a"})).unwrap(), "unrecognized type: int32");
+        assert_eq!(of(json!({"nodeName": 1})).unwrap(), "cannot convert int64 to string");
+        assert_eq!(of(json!({"nodeName": null, "containers": [{"name": "a"}], "hostNetwork": true})), None);
+    }
+}
