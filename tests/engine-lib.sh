@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2154 # work, version: from lib.sh
 
 # engine_start NAME [NETNS]: an engine with its socket at $work/NAME/docker.sock, in this network namespace or another one.
-# Inside it, /run/flannel, /var/lib/skiff and /var/run/docker.sock are its own, as on a host of its own.
+# Inside it, /run/flannel and /var/lib/skiff are its own, as on a host of its own.
 engine_start() {
   local name=$1 netns=${2:-} dir=$work/$1
   mkdir -p "$dir/data" "$dir/exec" "$dir/flannel" "$dir/skiff" /run/flannel /var/lib/skiff

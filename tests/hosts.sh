@@ -5,9 +5,8 @@
 . "$(dirname "$0")/engine-lib.sh"
 need ip iproute2 "makes the hosts"
 need iptables iptables "looks at the rules"
-id=$((RANDOM % 200 + 20))
-one=skiff-$$-1 two=skiff-$$-2 bridge=skiff$id
-address_1=10.211.$id.1 address_2=10.211.$id.2
+one=skiff-$$-1 two=skiff-$$-2 switch=skiff-$$-switch
+address_1=10.211.7.1 address_2=10.211.7.2
 
 evidence() {
   k get nodes,pods --all-namespaces -o wide
@@ -23,22 +22,23 @@ cleanup() {
   engine_remove two
   ip netns del "$one" 2>/dev/null || true
   ip netns del "$two" 2>/dev/null || true
-  ip link del "$bridge" 2>/dev/null || true
+  ip netns del "$switch" 2>/dev/null || true
   rm -rf "$work"
 }
 trap cleanup EXIT
 
-on_engine() { DOCKER_HOST=unix://$work/$1/docker.sock "${@:2}"; }
+on_engine() { DOCKER_HOST=unix://$work/$1/docker.sock SKIFF_DOCKER_SOCKET=$work/$1/docker.sock "${@:2}"; }
 in_host() { ip netns exec "$@"; }
 
 step "two hosts"
-ip link add "$bridge" type bridge
-ip link set "$bridge" up
+# The network between them is a namespace too: this machine's own packet filter has no say in it.
+ip netns add "$switch"
+in_host "$switch" sh -c "ip link add switch type bridge && ip link set switch up"
 for host in "$one $address_1" "$two $address_2"; do
   read -r name address <<<"$host"
   ip netns add "$name"
-  ip link add "${bridge}h" type veth peer name eth0 netns "$name"
-  ip link set "${bridge}h" name "$bridge.${address##*.}" master "$bridge" up
+  ip link add eth0 netns "$name" type veth peer name "port${address##*.}" netns "$switch"
+  in_host "$switch" ip link set "port${address##*.}" master switch up
   in_host "$name" sh -ec "ip link set lo up; ip addr add $address/24 dev eth0; ip link set eth0 up; ip route add default via ${address%.*}.254
     sysctl -qw net.ipv4.ip_forward=1"
 done

@@ -37,6 +37,8 @@ fill() {
   for name in $extensions; do
     if [[ -e $debian_root/$plugins/$name.so ]]; then install -m 644 "$(readlink -f "$debian_root/$plugins/$name.so")" "$1/$plugins/$name.so"; fi
   done
+  # An extension that cannot be loaded looks to iptables like one that does not exist (libxt_statistic wants libm).
+  with_libraries "$1" "$1/$plugins"/*.so
   printf 'root:x:0:0:root:/:/sbin/nologin\n' >"$1/etc/passwd"
   printf 'root:x:0:\n' >"$1/etc/group"
   printf 'tcp 6 TCP\nudp 17 UDP\nicmp 1 ICMP\nsctp 132 SCTP\n' >"$1/etc/protocols"
