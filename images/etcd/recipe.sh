@@ -1,5 +1,5 @@
 # Debian's etcd, for machines that reach no registry; SKIFF_ETCD_IMAGE names another one.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 about='the etcd of Debian'
 command='["/usr/local/bin/etcd"]'
 user=65532:65532

@@ -1,5 +1,5 @@
 # Debian's nginx with its welcome page, for the demo on machines that reach no registry; SKIFF_NGINX_IMAGE names another.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 about='the nginx of Debian, for the demo'
 entrypoint='["/usr/sbin/nginx"]'
 command='["-g","daemon off;"]'

@@ -1,6 +1,6 @@
 # A node: kubelet and kube-proxy in one process, flanneld, kubectl, and iptables in both of its kinds (a host's rules
 # live in one of them, and only its own kind of iptables sees them). There is no shell.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 about='Kubernetes node in one process, and flanneld'
 entrypoint='["/bin/node"]'
 env='["PATH=/bin:/usr/sbin"]'

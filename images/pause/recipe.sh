@@ -1,5 +1,5 @@
 # The process that holds a pod's namespaces. Nothing else is in the image.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 about='holds the namespaces of a pod'
 entrypoint='["/pause"]'
 

@@ -1,6 +1,6 @@
 # The control plane: API server, controller manager and scheduler in one process, and kubectl. Runs as nobody, needs no
 # capability and no writable root; its certificate and keys live in /var/lib/skiff, which it owns.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 about='Kubernetes control plane in one process'
 entrypoint='["/bin/server"]'
 user=65532:65532
