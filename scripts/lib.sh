@@ -1,8 +1,7 @@
 # Shared by the scripts: where things are, how they speak, how they get what they need.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by the scripts that source this file
 set -euo pipefail
 
-# shellcheck disable=SC2034 # used by the scripts that source this file
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dist=$root/dist
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
