@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tutorial's steps 1–6: etcd and the control plane's daemons started by hand on loopback, each with as few flags as
 # possible, looked at with our kubectl and with Debian's. Needs the binaries in dist/ (scripts/build binaries).
+# shellcheck disable=SC2154 # work, dist, root: from the files below
 . "$(dirname "$0")/lib.sh"
 need ss iproute2 "finds free ports"
 from_debian etcd-server etcd-client

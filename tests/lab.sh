@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tutorial's steps 7–13 on a lab of two nodes: real etcd, real Docker, real iptables, our kubectl and Debian's.
 # Needs the images (scripts/build).
+# shellcheck disable=SC2154 # work, dist, root: from the files below
 . "$(dirname "$0")/lib.sh"
 need ip iproute2 "looks at the hosts' networks"
 theirs=$(debian_kubectl)

@@ -1,5 +1,5 @@
 # What the end-to-end tests share: checks that say what they saw, waiting for conditions, and both kubectls.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 # shellcheck source=../images/pack.sh
 . "$root/images/pack.sh"

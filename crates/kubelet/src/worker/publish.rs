@@ -176,7 +176,9 @@ fn is_over(error: &kube::Error) -> bool {
             tracing::error!("the API server refuses a pod's status: {}", status.message);
             true
         }
-        kube::Error::Api(status) => status.code == 404 || status.code == 409,
+        // Another object has the name. Any other conflict is a write that came in between: it is tried again.
+        kube::Error::Api(status) if status.code == 409 => status.message.to_lowercase().contains("uid"),
+        kube::Error::Api(status) => status.code == 404,
         _ => false,
     }
 }
@@ -184,6 +186,22 @@ fn is_over(error: &kube::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A status that met a conflict right after the API server's restart was dropped: the pod stayed "Completed".
+    #[test]
+    fn a_conflict_is_over_only_when_the_object_is_another_one() {
+        let conflict = |message: &str| {
+            kube::Error::Api(Box::new(kube::core::Status {
+                code: 409,
+                message: message.to_owned(),
+                ..Default::default()
+            }))
+        };
+        assert!(!is_over(&conflict(
+            "the object has been modified; please apply your changes to the latest version"
+        )));
+        assert!(is_over(&conflict("Precondition failed: UID in precondition: a, UID in object meta: b")));
+    }
 
     #[test]
     fn conditions_of_others_do_not_count() {
