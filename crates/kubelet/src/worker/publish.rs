@@ -146,8 +146,20 @@ async fn serve(
     }
 }
 
+/// The status as a strategic merge patch. Its lists of addresses merge by address: without the directive a new sandbox's
+/// address would join the old one, and the server refuses two of one family.
+fn replacing_addresses(status: &PodStatus) -> Value {
+    let mut status = json!(status);
+    for field in ["podIPs", "hostIPs"] {
+        if let Some(list) = status.get_mut(field).and_then(Value::as_array_mut) {
+            list.insert(0, json!({"$patch": "replace"}));
+        }
+    }
+    status
+}
+
 async fn patch(api: &Api<Pod>, id: &PodRef, status: &PodStatus) -> Result<(), kube::Error> {
-    let body = json!({"metadata": {"uid": id.uid}, "status": status});
+    let body = json!({"metadata": {"uid": id.uid}, "status": replacing_addresses(status)});
     match api.patch_status(&id.name, &PatchParams::default(), &Patch::Strategic(body)).await {
         Ok(_) => Ok(()),
         Err(e) if is_over(&e) => Ok(()),
@@ -186,6 +198,16 @@ fn is_over(error: &kube::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// After a pod got a new sandbox with another address, its status was refused for ever.
+    #[test]
+    fn addresses_replace_the_old_ones() {
+        let status = serde_json::from_value(json!({"podIPs": [{"ip": "10.5.1.3"}]})).unwrap();
+        assert_eq!(
+            replacing_addresses(&status)["podIPs"],
+            json!([{"$patch": "replace"}, {"ip": "10.5.1.3"}])
+        );
+    }
 
     /// A status that met a conflict right after the API server's restart was dropped: the pod stayed "Completed".
     #[test]
