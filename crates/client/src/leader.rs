@@ -113,19 +113,19 @@ impl Elector {
         let leading = stop.child_token();
         let leader = lead(leading.clone());
         tokio::pin!(leader);
-        let lost = tokio::select! {
-            () = &mut leader => false,
-            () = self.renew() => true,
-            () = stop.cancelled() => false,
+        // The leader may end by itself: as soon as `stop` is told, or because it has nothing more to do.
+        let (ended, lost) = tokio::select! {
+            () = &mut leader => (true, false),
+            () = self.renew() => (false, true),
+            () = stop.cancelled() => (false, false),
         };
         leading.cancel();
-        if lost {
+        if !ended {
             leader.await;
+        }
+        if lost {
             self.tell("stopped leading");
             return Err(Lost);
-        }
-        if stop.is_cancelled() {
-            leader.await;
         }
         // Stepping down lets the next one start at once.
         let _ = tokio::time::timeout(self.options.retry_period, self.release()).await;

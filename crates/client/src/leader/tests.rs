@@ -105,6 +105,21 @@ async fn losing_the_server_ends_leadership_and_stopping_releases() {
     assert_eq!(lock.record().holder_identity, "");
 }
 
+/// A leader that ended at the very moment of the stop was polled once more, which is a panic.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_ends_with_the_stop_is_not_awaited_twice() {
+    for _ in 0..64 {
+        let lock = Lock::default();
+        let stop = CancellationToken::new();
+        let run = tokio::spawn(
+            candidate(&lock, "a").run(stop.clone(), |leading| async move { leading.cancelled().await }),
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+        assert!(run.await.unwrap().is_ok());
+    }
+}
+
 #[test]
 fn the_name_is_taken_once() {
     let first = Identity::of("test-component");
