@@ -22,9 +22,6 @@ cleanup() {
 }
 trap cleanup EXIT
 
-before_volumes=$(docker volume ls -q | sort) before_networks=$(docker network ls -q | sort)
-before_containers=$(docker ps -aq | sort)
-
 step "7–9: kubelet, kube-proxy and flanneld on two hosts"
 k() { "$dist/server/bin/kubectl" -s "$server" "$@"; }
 in_lab up --nodes 2 || fail "scripts/lab up"
@@ -179,8 +176,8 @@ soon "no containers of pods" no_containers
 no_rules() { ! docker exec "$(host node-2)" /usr/sbin/iptables -t nat -S | grep -q example-service; }
 soon "no rules of the service" no_rules
 in_lab down >"$work/down.log" 2>&1 || { cat "$work/down.log" && fail "scripts/lab down"; }
-check "the same containers as before" diff <(echo "$before_containers") <(docker ps -aq | sort)
-check "the same volumes as before" diff <(echo "$before_volumes") <(docker volume ls -q | sort)
-check "the same networks as before" diff <(echo "$before_networks") <(docker network ls -q | sort)
+check "no containers, of pods or of daemons" test -z "$(docker ps -aq --filter "label=skiff.io/cluster=$lab")$(docker ps -aq --filter "label=com.docker.compose.project=$lab")"
+check "no volumes" test -z "$(docker volume ls -q --filter "name=$lab")"
+check "no networks" test -z "$(docker network ls -q --filter "name=$lab")"
 check "no state directory" test ! -e "${SKIFF_STATE_DIR:-/var/lib/skiff}/$lab"
 finish
