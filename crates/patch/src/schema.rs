@@ -1,7 +1,7 @@
 //! The API's schemas as patches ask for them: merge keys for strategic patches, ownership for server-side apply.
 
 use api::Value;
-use api::schema::{Field, ListType, Schemas, StructId, Type};
+use api::schema::{Field, ListType, Schemas, Type};
 
 use crate::apply::typed::{ScalarKind, Shape, TypeSchema};
 use crate::strategic::{FieldMeta, Lookup};
@@ -134,11 +134,6 @@ impl Typed<'_> {
     }
 }
 
-/// The type of a kind, from the struct that [`api::kinds::Served::ty`] names.
-pub fn root(id: StructId) -> Type {
-    Type::Struct(id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +141,7 @@ mod tests {
     use serde_json::json;
 
     fn deployment() -> Type {
-        root(api::schema::builtin().by_name("io.k8s.api.apps.v1.Deployment").unwrap())
+        Type::Struct(api::schema::builtin().by_name("io.k8s.api.apps.v1.Deployment").unwrap())
     }
 
     fn fields(value: Value) -> api::Object {

@@ -99,30 +99,7 @@ fn no_delete(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
 }
 
 fn is_cel_identifier(name: &str) -> bool {
-    const RESERVED: &[&str] = &[
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
-    names::is_c_identifier(name).is_empty() && !RESERVED.contains(&name)
+    names::is_c_identifier(name).is_empty() && !crate::cel::is_word_of_cel(name)
 }
 
 fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {

@@ -10,6 +10,8 @@ mod check;
 mod lex;
 mod parse;
 
+pub(crate) use parse::is_word_of_cel;
+
 use std::fmt;
 
 /// A type of CEL.

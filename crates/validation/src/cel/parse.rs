@@ -51,6 +51,11 @@ const RESERVED: [&str; 18] = [
     "in",
 ];
 
+/// Words that cannot be names of fields or variables where somebody makes names up: keywords and literals.
+pub(crate) fn is_word_of_cel(name: &str) -> bool {
+    ["true", "false", "null"].contains(&name) || RESERVED.contains(&name)
+}
+
 /// Binary operators from the loosest to the tightest.
 const LEVELS: [&[(&str, &str)]; 5] = [
     &[("||", "_||_")],

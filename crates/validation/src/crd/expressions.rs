@@ -93,30 +93,7 @@ fn object(s: &Value, is_resource: bool) -> Type {
 
 /// The name of a property in expressions (`cel.Escape`).
 fn escaped(name: &str) -> String {
-    const WORDS: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
-    if WORDS.contains(&name) {
+    if crate::cel::is_word_of_cel(name) {
         return format!("__{name}__");
     }
     name.replace("__", "__underscores__")
