@@ -10,7 +10,7 @@ mod write;
 pub use check::check;
 pub(crate) use reader::float;
 pub use reader::{MAX_DUPLICATES, Malformed, Reader};
-pub use write::go_json;
+pub use write::{go_json, string as go_string};
 
 /// Go's `maxNestingDepth`, for values that are skipped.
 pub const MAX_DEPTH: usize = 10_000;

@@ -14,31 +14,17 @@ mod lab;
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::path::Path;
 use std::process::ExitCode;
 
-use component_base::{flags, logs, signals};
+use component_base::{flags, multicall, signals};
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os();
-    let called = args.next().unwrap_or_default();
-    let called = Path::new(&called).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut args: Vec<OsString> = args.collect();
-    if let Some(code) = run(&called, &args) {
-        return code;
-    }
-    // `node kubelet --x`: the first argument is the name.
-    let first = args.first().map(|a| a.to_string_lossy().into_owned()).filter(|a| !a.starts_with('-'));
-    if let Some(name) = first {
-        args.remove(0);
-        return run(&name, &args).unwrap_or_else(|| {
-            eprintln!("Error: unknown program {name:?}: kubelet, kube-proxy, flanneld, kubectl, fetch, lab-keeper or lab-clean");
-            ExitCode::FAILURE
-        });
-    }
-    let options: kubelet::Options = flags::parse("node", both::with_environment(args));
-    kubelet::privileges::drop_all_others();
-    daemon(options.common.v, || both::run(options, signals::stop_token()))
+    let programs = "kubelet, kube-proxy, flanneld, kubectl, fetch, lab-keeper or lab-clean";
+    multicall::main(programs, run, |args| {
+        let options: kubelet::Options = flags::parse("node", both::with_environment(args));
+        kubelet::privileges::drop_all_others();
+        daemon(options.common.v, || both::run(options, signals::stop_token()))
+    })
 }
 
 /// Runs the program of that name; `None` when there is none.
@@ -76,27 +62,11 @@ fn run(name: &str, args: &[OsString]) -> Option<ExitCode> {
     })
 }
 
-/// Runs a program to its end: one thread, since each further one costs memory and none of them computes much.
+/// One thread, since each further one costs memory and none of the daemons computes much.
 fn daemon<F, E>(verbosity: u8, program: impl FnOnce() -> F) -> ExitCode
 where
     F: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
-    logs::init(verbosity);
-    // Both of rustls' providers could be linked in: say which one is meant.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            tracing::error!("cannot start: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(async { program().await }) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            tracing::error!("{e}");
-            ExitCode::FAILURE
-        }
-    }
+    multicall::daemon(1, verbosity, program)
 }

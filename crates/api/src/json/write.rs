@@ -69,7 +69,8 @@ fn list(schemas: &Schemas, ty: &Type, items: &[Value], out: &mut String) {
     out.push(']');
 }
 
-fn string(text: &str, out: &mut String) {
+/// A text as `encoding/json` writes it.
+pub fn string(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {

@@ -3,7 +3,7 @@
 use api::Value;
 use api::status::ApiError;
 
-use super::{Attributes, Operation, Plugin};
+use super::{Attributes, Plugin};
 use crate::Server;
 use crate::options::Options;
 
@@ -174,6 +174,3 @@ fn make(name: &str, _options: &Options) -> Option<Box<dyn Plugin>> {
         _ => super::plugins::make(name),
     }
 }
-
-/// Kept here so that every operation is spelled once.
-pub const WRITES: [Operation; 3] = [Operation::Create, Operation::Update, Operation::Delete];

@@ -1,5 +1,6 @@
 //! GET of one object: the cache's bytes, once the cache is known to be up to date.
 
+use api::field::go_quote;
 use api::status::ApiError;
 use bytes::{BufMut, BytesMut};
 
@@ -7,7 +8,7 @@ use super::Ctx;
 use super::list::{FRESH_TIMEOUT, cache_error, item_value};
 use crate::http::Response;
 use crate::negotiate::{Media, encode};
-use crate::request::query::{go_quote, parse_uint};
+use crate::request::query::parse_uint;
 
 /// Answers with one object.
 pub async fn get(ctx: &Ctx) -> Result<Response, ApiError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::Value;
+use api::field::go_quote;
 use api::status::ApiError;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +17,7 @@ use crate::http::Response;
 use crate::negotiate::{Accept, Media, encode, table};
 use crate::registry::codec;
 use crate::registry::resource::Resource;
-use crate::request::query::{go_quote, parse_uint};
+use crate::request::query::parse_uint;
 use crate::request::selector;
 
 /// How long a list waits for the cache to be as fresh as asked (upstream's `blockTimeout`).

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use api::Value;
+use api::field::go_quote;
 use api::status::ApiError;
 use bytes::Bytes;
 use cache::{EventType, Item, Start, WatchItem, Watcher};
@@ -19,7 +20,7 @@ use super::options::ListOptions;
 use crate::http::{Body, Response, status};
 use crate::negotiate::{Convert, table};
 use crate::registry::resource::Resource;
-use crate::request::query::{go_quote, parse_uint};
+use crate::request::query::parse_uint;
 use crate::request::selector;
 
 mod websocket;

@@ -1,5 +1,6 @@
 //! Query parameters: lists of values by name, with Go's conversions and their error texts.
 
+use api::field::go_quote;
 use api::status::ApiError;
 
 use super::info::percent_decode;
@@ -78,26 +79,4 @@ pub fn parse_uint(value: &str) -> Result<u64, String> {
         return Err(format!("strconv.ParseUint: parsing {quoted}: invalid syntax"));
     }
     value.parse().map_err(|_| format!("strconv.ParseUint: parsing {quoted}: value out of range"))
-}
-
-/// Go's `%q`.
-pub fn go_quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                use std::fmt::Write;
-                let _ = write!(out, "\\x{:02x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

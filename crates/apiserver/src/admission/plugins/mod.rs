@@ -2,8 +2,7 @@
 
 pub(super) mod lookup;
 
-pub mod default_ingress_class;
-pub mod default_storage_class;
+pub mod default_class;
 pub mod default_toleration_seconds;
 pub mod limit_ranger;
 pub mod persistent_volume_claim_resize;
@@ -29,7 +28,7 @@ pub fn make(name: &str) -> Option<Box<dyn Plugin>> {
         "TaintNodesByCondition" => Box::new(taint_nodes_by_condition::TaintNodesByCondition),
         "Priority" => Box::new(priority::Priority),
         "DefaultTolerationSeconds" => Box::new(default_toleration_seconds::DefaultTolerationSeconds),
-        "DefaultStorageClass" => Box::new(default_storage_class::DefaultStorageClass),
+        "DefaultStorageClass" => Box::new(default_class::STORAGE),
         "StorageObjectInUseProtection" => {
             Box::new(storage_object_in_use_protection::StorageObjectInUseProtection)
         }
@@ -37,7 +36,7 @@ pub fn make(name: &str) -> Option<Box<dyn Plugin>> {
             Box::new(persistent_volume_claim_resize::PersistentVolumeClaimResize)
         }
         "RuntimeClass" => Box::new(runtime_class::RuntimeClass),
-        "DefaultIngressClass" => Box::new(default_ingress_class::DefaultIngressClass),
+        "DefaultIngressClass" => Box::new(default_class::INGRESS),
         "ResourceQuota" => Box::new(resource_quota::ResourceQuota::default()),
         _ => return None,
     })
