@@ -203,6 +203,20 @@ impl Kinds {
         Kinds { kinds, by_resource, groups }
     }
 
+    /// Those that `keep` holds for. A kind stays whole: its hub may be a version that is no longer served.
+    pub fn only(&self, keep: impl Fn(&Resource) -> bool) -> Kinds {
+        let by_resource: Vec<Resource> = self.by_resource.iter().filter(|r| keep(r)).cloned().collect();
+        let mut only = Kinds { kinds: self.kinds.clone(), by_resource, groups: Vec::new() };
+        for (group, versions) in &self.groups {
+            let left = versions.iter().filter(|v| !only.in_version(group, v).is_empty());
+            let left: Vec<Name> = left.cloned().collect();
+            if !left.is_empty() {
+                only.groups.push((group.clone(), left));
+            }
+        }
+        only
+    }
+
     /// The resource of a path: group, version, plural name.
     pub fn lookup(&self, group: &str, version: &str, plural: &str) -> Option<&Resource> {
         let at = self.by_resource.binary_search_by(|r| key(r).cmp(&(group, version, plural))).ok()?;
@@ -219,6 +233,11 @@ impl Kinds {
         let start = self.by_resource.partition_point(|r| (&*r.group, &*r.version) < (group, version));
         let end = self.by_resource.partition_point(|r| (&*r.group, &*r.version) <= (group, version));
         &self.by_resource[start..end]
+    }
+
+    /// All resources by group, version and plural name.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.by_resource.iter()
     }
 
     /// Groups by priority, each with its versions, the preferred one first. The core group is the first.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::Value;
 use api::kinds::{Kind, Kinds, Served, Subresource};
-use api::schema::{Name, StructId};
+use api::schema::{GroupVersionKind, Name, StructId};
 
 use crate::schema::Schema;
 use crate::types::{self, Types};
@@ -213,15 +213,38 @@ impl Definition {
                 .map(|i| served(*i, Some(built.roots[*i]), scale))
                 .collect(),
         };
+        let preserve_unknown = spec.get("preserveUnknownFields").and_then(Value::as_bool).unwrap_or(false);
+        let mut published = Vec::new();
+        for (version, raw) in versions.iter().zip(raw).filter(|(v, _)| v.served) {
+            let names = openapi::custom::Names {
+                kind: GroupVersionKind {
+                    group: Name::Owned(group.clone()),
+                    version: Name::Owned(version.name.clone()),
+                    kind: Name::Owned(kind.clone()),
+                },
+                list_kind: list_kind.clone(),
+                plural: plural.clone(),
+            };
+            let schema = raw.get("schema").and_then(|s| s.get("openAPIV3Schema")).unwrap_or(&Value::Null);
+            let selectable = version.selectable.clone();
+            published.push(
+                openapi::Published::new(names, schema, selectable, preserve_unknown)
+                    .map_err(|e| e.to_string())?,
+            );
+        }
         let full = row(&|_| true, None);
         let open = row(&|i| versions[*i].served, Some(built.scale));
         let schemas = Arc::new(built.schemas);
         Ok(Definition {
             name: text(crd, &["metadata", "name"]).to_owned(),
             uid: text(crd, &["metadata", "uid"]).to_owned(),
-            preserve_unknown: spec.get("preserveUnknownFields").and_then(Value::as_bool).unwrap_or(false),
+            preserve_unknown,
             row: Arc::new(full),
-            types: Arc::new(Types { kinds: Kinds::new(&[], vec![open]), schemas: Arc::clone(&schemas) }),
+            types: Arc::new(Types {
+                kinds: Kinds::new(&[], vec![open]),
+                schemas: Arc::clone(&schemas),
+                published,
+            }),
             schemas,
             group,
             kind,

@@ -8,6 +8,8 @@ use api::schema::{
     Field, GroupVersionKind, List, ListType, Map, Name, Schemas, Struct, StructId, Type, builtin,
 };
 
+use openapi::{Published, Source};
+
 use crate::definition::Version;
 use crate::schema::Schema;
 
@@ -20,6 +22,15 @@ pub struct Types {
     pub kinds: Kinds,
     /// The types of its versions, and the built-in ones that they use.
     pub schemas: Arc<Schemas>,
+    /// What OpenAPI says of the served versions.
+    pub published: Vec<Published>,
+}
+
+impl Types {
+    /// These types as a source of OpenAPI documents.
+    pub fn source(&self) -> Source<'_> {
+        Source { kinds: &self.kinds, schemas: &self.schemas, published: &self.published }
+    }
 }
 
 /// Types of all versions of a definition.

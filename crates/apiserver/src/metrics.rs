@@ -122,8 +122,9 @@ pub fn render(server: &Server) -> String {
     }
     drop(counts);
     out.push_str("# TYPE apiserver_storage_objects gauge\n# TYPE apiserver_longrunning_requests gauge\n");
-    for resource in server.registry().all().iter().filter(|r| r.is_hub() && !r.key_prefix.is_empty()) {
-        let Ok(part) = server.cached(resource) else { continue };
+    let custom = server.registry().all().into_iter().filter(|r| r.custom && r.is_hub());
+    for resource in server.registry().hubs().iter().cloned().chain(custom) {
+        let Ok(part) = server.cached(&resource) else { continue };
         let name = resource.group_resource();
         let _ = writeln!(out, "apiserver_storage_objects{{resource=\"{name}\"}} {}", part.len());
         if part.watches() > 0 {

@@ -1,154 +1,28 @@
 //! `/openapi/v2` and `/openapi/v3`, with the older spellings that old clients ask (`kube-openapi/pkg/handler`,
 //! `handler3`).
-//!
-//! Documents are made when somebody first asks, kept compressed, and dropped when custom resource definitions change.
 
-use std::collections::BTreeMap;
+mod documents;
+
 use std::sync::Arc;
 
 use api::status::ApiError;
-use apiextensions::Types;
 use bytes::Bytes;
-use component_base::version::GIT_VERSION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use openapi::{Document, Source};
-use parking_lot::RwLock;
-use tokio::sync::OnceCell;
+use openapi::Document;
 
 use crate::Server;
 use crate::http::{Body, Response};
 use crate::request::Query;
+
+pub use documents::Documents;
+use documents::Generation;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// How v1.10 spells it.
 const PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 const V3_ROOT: &str = "/openapi/v3";
-
-/// The documents of built-in group versions; they never change.
-type BuiltIn = Arc<OnceCell<BTreeMap<String, Document>>>;
-
-/// The documents as long as the same kinds are served.
-#[derive(Default)]
-struct Generation {
-    custom: Vec<Arc<Types>>,
-    json: OnceCell<Document>,
-    protobuf: OnceCell<Document>,
-    builtin: BuiltIn,
-    v3: OnceCell<BTreeMap<String, Document>>,
-    index: OnceCell<(Bytes, String)>,
-}
-
-/// All documents.
-#[derive(Default)]
-pub struct Documents(RwLock<Arc<Generation>>);
-
-impl Documents {
-    /// From now on these custom resources are served.
-    pub fn set_custom(&self, custom: Vec<Arc<Types>>) {
-        let builtin = self.0.read().builtin.clone();
-        *self.0.write() = Arc::new(Generation { custom, builtin, ..Generation::default() });
-    }
-
-    fn now(&self) -> Arc<Generation> {
-        self.0.read().clone()
-    }
-}
-
-/// Runs what takes a while off the threads that answer requests.
-async fn make<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)?;
-    done.map_err(ApiError::internal)
-}
-
-fn with_sources<T>(custom: &[Arc<Types>], work: impl FnOnce(&[Source<'_>]) -> T) -> T {
-    let mut sources: Vec<Source<'_>> = vec![Source::builtin()];
-    sources.extend(custom.iter().map(|t| Source { kinds: &t.kinds, schemas: &t.schemas }));
-    work(&sources)
-}
-
-impl Generation {
-    async fn v2(self: &Arc<Self>, protobuf: bool) -> Result<&Document, ApiError> {
-        let cell = if protobuf { &self.protobuf } else { &self.json };
-        cell.get_or_try_init(|| {
-            let custom = self.custom.clone();
-            make(move || {
-                with_sources(&custom, |sources| {
-                    let write = if protobuf { openapi::v2::protobuf } else { openapi::v2::json };
-                    write(sources, GIT_VERSION)
-                })
-            })
-        })
-        .await
-    }
-
-    async fn v3(self: &Arc<Self>) -> Result<&BTreeMap<String, Document>, ApiError> {
-        let built = self.builtin.get_or_try_init(|| make(|| of_source(&Source::builtin()))).await?;
-        self.v3
-            .get_or_try_init(|| async {
-                let mut all = built.clone();
-                let custom = self.custom.clone();
-                let more = make(move || custom_documents(&custom)).await?;
-                all.extend(more);
-                Ok(all)
-            })
-            .await
-    }
-
-    async fn index(self: &Arc<Self>) -> Result<&(Bytes, String), ApiError> {
-        let documents = self.v3().await?;
-        self.index
-            .get_or_try_init(|| async {
-                let entries = documents.iter().map(|(name, d)| (name.clone(), d.hash.as_str()));
-                let bytes = serde_json::to_vec(&openapi::v3::index(entries)).map_err(ApiError::internal)?;
-                let hash = hash(&bytes);
-                Ok((Bytes::from(bytes), hash))
-            })
-            .await
-    }
-}
-
-fn hash(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|b| format!("{b:02X}")).collect()
-}
-
-/// A document for each group version of a source.
-fn of_source(source: &Source<'_>) -> std::io::Result<BTreeMap<String, Document>> {
-    let mut documents = BTreeMap::new();
-    for (group, versions) in source.kinds.groups() {
-        for version in versions {
-            if let Some(document) = openapi::v3::document(source, group, version, GIT_VERSION)? {
-                documents.insert(openapi::v3::name(group, version), document);
-            }
-        }
-    }
-    Ok(documents)
-}
-
-/// The documents of custom resources: definitions of one group version share one.
-fn custom_documents(custom: &[Arc<Types>]) -> std::io::Result<BTreeMap<String, Document>> {
-    let mut by_version: BTreeMap<(String, String), Vec<&Arc<Types>>> = BTreeMap::new();
-    for types in custom {
-        for (group, versions) in types.kinds.groups() {
-            for version in versions {
-                by_version.entry((group.to_string(), version.to_string())).or_default().push(types);
-            }
-        }
-    }
-    let mut documents = BTreeMap::new();
-    for ((group, version), types) in by_version {
-        let sources: Vec<Source<'_>> =
-            types.iter().map(|t| Source { kinds: &t.kinds, schemas: &t.schemas }).collect();
-        if let Some(document) = openapi::v3::document_of(&sources, &group, &version, GIT_VERSION)? {
-            documents.insert(openapi::v3::name(&group, &version), document);
-        }
-    }
-    Ok(documents)
-}
 
 /// Answers a path of a document; `None` when it is none.
 pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Result<Response, ApiError>> {
@@ -172,9 +46,7 @@ pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Res
         "/swagger.json" | "/swagger-2.0.0.json" => {
             generation.v2(false).await.and_then(|d| document(d, &parts.headers, JSON))
         }
-        V3_ROOT => {
-            generation.index().await.map(|(bytes, hash)| content(bytes.clone(), hash, &parts.headers, JSON))
-        }
+        V3_ROOT => generation.index().await.map(|i| content(i.json.clone(), &i.hash, &parts.headers, JSON)),
         _ => match path.strip_prefix("/openapi/v3/") {
             Some(name) => v3(&generation, name, parts, query).await,
             None => return None,
@@ -197,7 +69,7 @@ async fn v3(
     parts: &Parts,
     query: &Query,
 ) -> Result<Response, ApiError> {
-    let Some(found) = generation.v3().await?.get(name) else {
+    let Some(found) = generation.v3(name).await? else {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_FOUND;
         return Ok(response);
@@ -213,7 +85,7 @@ async fn v3(
         response.headers_mut().insert(header::LOCATION, to.map_err(ApiError::internal)?);
         return Ok(response);
     }
-    let mut response = document(found, &parts.headers, JSON)?;
+    let mut response = document(&found, &parts.headers, JSON)?;
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Accept"));
     if !asked.is_empty() {

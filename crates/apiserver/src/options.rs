@@ -97,9 +97,12 @@ pub struct Options {
     /// Whether containers may be privileged.
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
     pub allow_privileged: bool,
-    /// API versions that are turned on or off: api/all=false, apps/v1beta1=true.
+    /// APIs that are turned on or off: api/all=false, api/beta=false, apps/v1beta1=true, apps/v1beta1/deployments=false.
     #[arg(long, value_delimiter = ',')]
     pub runtime_config: Vec<String>,
+    /// The release to behave as, 1.36 or kube=1.36: APIs that it no longer had are off. Default: every API since 2018 is on.
+    #[arg(long)]
+    pub emulated_version: Option<String>,
     /// How long events are kept.
     #[arg(long, default_value = "1h0m0s")]
     pub event_ttl: String,

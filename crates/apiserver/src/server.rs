@@ -77,7 +77,7 @@ impl Server {
         })?;
         let storage = Storage::new(store.clone(), &options.etcd_prefix, ttl);
         let cache = Cache::new(store, format!("{}/", storage.prefix()));
-        let registry = kinds::registry(&options.runtime_config).map_err(|e| flag("runtime-config", e))?;
+        let registry = kinds::registry(&options).map_err(|(name, why)| flag(name, why))?;
         let authorizers =
             Authorizers::new(&options.authorization_mode).map_err(|e| flag("authorization-mode", e))?;
         let admission = Chain::new(&options).map_err(|e| flag("enable-admission-plugins", e))?;
@@ -97,6 +97,7 @@ impl Server {
         let relay =
             crate::relay::Connector::new(&options).map_err(|e| flag("kubelet-client-certificate", e))?;
         let inflight = Inflight::new(options.max_requests_inflight, options.max_mutating_requests_inflight);
+        let openapi = crate::openapi::Documents::new(registry.kinds().clone());
         let server = Server(Arc::new(Inner {
             options,
             registry,
@@ -111,15 +112,13 @@ impl Server {
             keys,
             metrics: Metrics::default(),
             inflight,
-            openapi: crate::openapi::Documents::default(),
+            openapi,
             relay,
             definitions: crate::crd::Definitions::default(),
             stop,
         }));
-        for resource in server.registry().all() {
-            if resource.is_hub() && !resource.key_prefix.is_empty() {
-                server.cache_resource(&resource);
-            }
+        for hub in server.registry().hubs().iter().filter(|hub| !hub.key_prefix.is_empty()) {
+            server.cache_resource(hub);
         }
         Ok(server)
     }

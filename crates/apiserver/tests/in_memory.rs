@@ -27,13 +27,17 @@ impl Drop for Cluster {
 
 impl Cluster {
     async fn start() -> Cluster {
+        Cluster::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Cluster {
         let stop = CancellationToken::new();
         let seeded = CancellationToken::new();
         let options = Options {
             service_cluster_ip_range: "10.0.0.0/24".into(),
             disable_admission_plugins: vec!["ServiceAccount".into()],
             cert_dir: "/nonexistent".into(),
-            ..Options::default()
+            ..options
         };
         let server = Server::new(options, Arc::new(MemoryStore::new()), stop.clone()).unwrap();
         apiserver::start(&server, seeded.clone(), &stop);
@@ -182,4 +186,31 @@ async fn every_listed_resource_answers() {
             assert!(body["kind"].as_str().unwrap().ends_with("List"), "{path}/{name}");
         }
     }
+}
+
+/// What `--runtime-config` turns off is nowhere, though objects are still stored in it.
+#[tokio::test]
+async fn versions_that_are_off_are_nowhere() {
+    let off = ["apps/v1=false", "apps/v1beta1/statefulsets=false"].map(str::to_owned).to_vec();
+    let c = Cluster::with(Options { runtime_config: off, ..Options::default() }).await;
+    let deployment = json!({"metadata": {"name": "d"}, "spec": {"template": {
+        "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let (status, made) = c.post("/apis/apps/v1beta1/namespaces/default/deployments", deployment).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(c.get("/apis/extensions/v1beta1/namespaces/default/deployments/d").await.0, 200);
+    assert_eq!(c.get("/apis/apps/v1/namespaces/default/deployments/d").await.0, 404);
+    assert_eq!(c.get("/apis/apps/v1beta1/namespaces/default/statefulsets").await.0, 404);
+
+    assert_eq!(c.get("/apis/apps").await.1["preferredVersion"]["version"], "v1beta2");
+    let (_, resources) = c.get("/apis/apps/v1beta1").await;
+    let resources = resources["resources"].as_array().unwrap();
+    assert!(resources.iter().all(|r| !r["name"].as_str().unwrap().starts_with("statefulsets")));
+    let (_, index) = c.get("/openapi/v3").await;
+    assert!(
+        index["paths"].get("apis/apps/v1beta1").is_some() && index["paths"].get("apis/apps/v1").is_none()
+    );
+    assert_eq!(c.get("/openapi/v3/apis/apps/v1").await.0, 404);
+    let (_, v2) = c.get("/openapi/v2").await;
+    assert!(v2["definitions"].get("io.k8s.api.apps.v1beta1.Deployment").is_some());
+    assert!(v2["definitions"].get("io.k8s.api.apps.v1.Deployment").is_none());
 }

@@ -8,6 +8,8 @@ use api::schema::{Field, ListType, Schemas, Struct, Type};
 use api::{Object, Value};
 use serde_json::json;
 
+use crate::descriptions::Descriptions;
+
 /// Which document a schema is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -51,158 +53,181 @@ pub fn scalar(ty: &Type, dialect: Dialect) -> Value {
     }
 }
 
-/// The definition of an object type.
-pub fn of_struct(schemas: &Schemas, s: &Struct, dialect: Dialect) -> Value {
-    let mut definition = Object::new();
-    if !s.preserve_unknown || !s.fields.is_empty() || dialect == Dialect::V3 {
-        definition.insert("type".into(), "object".into());
-    }
-    // Old kubectls take properties for all there is: where more is kept, v2 names none (`openapi/v2/conversion.go`).
-    let fields = if s.preserve_unknown && dialect == Dialect::V2 { &[] } else { s.fields.as_slice() };
-    let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| &*f.name).collect();
-    if !required.is_empty() {
-        definition.insert("required".into(), required.into());
-    }
-    let properties: Object =
-        fields.iter().map(|f| (f.name.to_string(), of_field(schemas, f, dialect))).collect();
-    if !properties.is_empty() {
-        definition.insert("properties".into(), properties.into());
-    } else if dialect == Dialect::V2 {
-        // An object without properties: see the module's head.
-        definition.remove("type");
-    }
-    if !s.kinds.is_empty() {
-        let kinds: Vec<Value> =
-            s.kinds.iter().map(|k| json!({"group": k.group, "kind": k.kind, "version": k.version})).collect();
-        definition.insert("x-kubernetes-group-version-kind".into(), kinds.into());
-    }
-    if s.atomic {
-        definition.insert("x-kubernetes-map-type".into(), "atomic".into());
-    }
-    if s.preserve_unknown {
-        definition.insert("x-kubernetes-preserve-unknown-fields".into(), true.into());
-    }
-    if let Some(unions) = s.unions.as_deref().and_then(|u| serde_json::from_str::<Value>(u).ok()) {
-        definition.insert("x-kubernetes-unions".into(), unions);
-    }
-    definition.into()
+/// Writes the types of a source in a dialect.
+#[derive(Clone, Copy, Debug)]
+pub struct Definitions<'a> {
+    /// The types.
+    pub schemas: &'a Schemas,
+    /// What they are for.
+    pub descriptions: &'a Descriptions<'a>,
+    /// Which document they are for.
+    pub dialect: Dialect,
 }
 
-fn of_field(schemas: &Schemas, field: &Field, dialect: Dialect) -> Value {
-    let mut schema = of_type(schemas, &field.ty, dialect);
-    if dialect == Dialect::V3
-        && let Some(reference) = schema.as_object_mut().and_then(|o| o.remove("$ref"))
-    {
-        schema = json!({"allOf": [{"$ref": reference}]});
-        // What upstream's Go types hold by value is there even when nobody sets it.
-        if !field.pointer && matches!(field.ty, Type::Struct(_)) {
-            schema["default"] = json!({});
-        }
-    }
-    let Some(fields) = schema.as_object_mut() else { return schema };
-    if let Some(default) = field.default.as_deref().and_then(|d| serde_json::from_str::<Value>(d).ok())
-        && dialect == Dialect::V3
-    {
-        fields.insert("default".into(), default);
-    }
-    if !field.enum_values.is_empty() {
-        fields.insert("enum".into(), field.enum_values.iter().map(|v| Value::from(&**v)).collect());
-    }
-    if let Type::List(list) = &field.ty
-        && list.declared
-    {
-        let kind = match &list.kind {
-            ListType::Atomic => "atomic",
-            ListType::Set => "set",
-            ListType::Map(_) => "map",
+impl Definitions<'_> {
+    /// A definition by its name.
+    pub fn by_name(&self, name: &str) -> Option<Value> {
+        let mut definition = match SCALARS.iter().find(|(n, _)| *n == name) {
+            Some((_, ty)) => scalar(ty, self.dialect),
+            None => self.of_struct(self.schemas.get(self.schemas.by_name(name)?)),
         };
-        fields.insert("x-kubernetes-list-type".into(), kind.into());
-        if let ListType::Map(keys) = &list.kind {
-            let keys: Vec<&str> = keys.iter().map(|k| &**k).collect();
-            fields.insert("x-kubernetes-list-map-keys".into(), keys.into());
-        }
+        describe(&mut definition, self.descriptions.of(name));
+        Some(definition)
     }
-    if field.atomic || matches!(&field.ty, Type::Map(map) if map.atomic) {
-        fields.insert("x-kubernetes-map-type".into(), "atomic".into());
-    }
-    if let Some(key) = &field.patch_merge_key {
-        fields.insert("x-kubernetes-patch-merge-key".into(), (**key).into());
-    }
-    let strategy = match (field.patch_strategy.merge, field.patch_strategy.retain_keys) {
-        (true, true) => Some("merge,retainKeys"),
-        (true, false) => Some("merge"),
-        (false, true) => Some("retainKeys"),
-        (false, false) => None,
-    };
-    if let Some(strategy) = strategy {
-        fields.insert("x-kubernetes-patch-strategy".into(), strategy.into());
-    }
-    schema
-}
 
-fn of_type(schemas: &Schemas, ty: &Type, dialect: Dialect) -> Value {
-    match ty {
-        Type::Any => json!({}),
-        Type::String(_) | Type::Duration => json!({"type": "string"}),
-        Type::Bytes => json!({"type": "string", "format": "byte"}),
-        Type::Int32 => json!({"type": "integer", "format": "int32"}),
-        Type::Int64 => json!({"type": "integer", "format": "int64"}),
-        Type::Number => json!({"type": "number", "format": "double"}),
-        Type::Boolean => json!({"type": "boolean"}),
-        Type::Quantity | Type::IntOrString | Type::Time | Type::MicroTime | Type::RawExtension => {
-            match SCALARS.iter().find(|(_, t)| t == ty) {
-                Some((name, _)) => dialect.reference(name),
-                None => json!({}),
+    /// The definition of an object type.
+    pub fn of_struct(&self, s: &Struct) -> Value {
+        let mut definition = Object::new();
+        if !s.preserve_unknown || !s.fields.is_empty() || self.dialect == Dialect::V3 {
+            definition.insert("type".into(), "object".into());
+        }
+        // Old kubectls take properties for all there is: where more is kept, v2 names none (`openapi/v2/conversion.go`).
+        let fields =
+            if s.preserve_unknown && self.dialect == Dialect::V2 { &[] } else { s.fields.as_slice() };
+        let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| &*f.name).collect();
+        if !required.is_empty() {
+            definition.insert("required".into(), required.into());
+        }
+        let properties: Object = fields.iter().map(|f| (f.name.to_string(), self.of_field(s, f))).collect();
+        if !properties.is_empty() {
+            definition.insert("properties".into(), properties.into());
+        } else if self.dialect == Dialect::V2 {
+            // An object without properties: see the module's head.
+            definition.remove("type");
+        }
+        if !s.kinds.is_empty() {
+            let kinds: Vec<Value> = s
+                .kinds
+                .iter()
+                .map(|k| json!({"group": k.group, "kind": k.kind, "version": k.version}))
+                .collect();
+            definition.insert("x-kubernetes-group-version-kind".into(), kinds.into());
+        }
+        if s.atomic {
+            definition.insert("x-kubernetes-map-type".into(), "atomic".into());
+        }
+        if s.preserve_unknown {
+            definition.insert("x-kubernetes-preserve-unknown-fields".into(), true.into());
+        }
+        if let Some(unions) = s.unions.as_deref().and_then(|u| serde_json::from_str::<Value>(u).ok()) {
+            definition.insert("x-kubernetes-unions".into(), unions);
+        }
+        definition.into()
+    }
+
+    fn of_field(&self, of: &Struct, field: &Field) -> Value {
+        let mut schema = self.of_type(&field.ty);
+        if self.dialect == Dialect::V3
+            && let Some(reference) = schema.as_object_mut().and_then(|o| o.remove("$ref"))
+        {
+            schema = json!({"allOf": [{"$ref": reference}]});
+            // What upstream's Go types hold by value is there even when nobody sets it.
+            if !field.pointer && matches!(field.ty, Type::Struct(_)) {
+                schema["default"] = json!({});
             }
         }
-        Type::Struct(id) => {
-            let s = schemas.get(*id);
-            // Types of custom resources below their root have no name.
-            if s.name.is_empty() { of_struct(schemas, s, dialect) } else { dialect.reference(&s.name) }
+        describe(&mut schema, self.descriptions.of_field(of, &field.name));
+        let Some(fields) = schema.as_object_mut() else { return schema };
+        if let Some(default) = field.default.as_deref().and_then(|d| serde_json::from_str::<Value>(d).ok())
+            && self.dialect == Dialect::V3
+        {
+            fields.insert("default".into(), default);
         }
-        Type::List(list) => json!({"type": "array", "items": of_type(schemas, &list.item, dialect)}),
-        Type::Map(map) => {
-            json!({"type": "object", "additionalProperties": of_type(schemas, &map.value, dialect)})
+        if !field.enum_values.is_empty() {
+            fields.insert("enum".into(), field.enum_values.iter().map(|v| Value::from(&**v)).collect());
         }
-        // What is either a schema or something else has no JSON schema that old clients could read.
-        Type::SchemaOrBool(_) | Type::SchemaOrArray(_) | Type::SchemaOrStrings(_) => json!({}),
+        if let Type::List(list) = &field.ty
+            && list.declared
+        {
+            let kind = match &list.kind {
+                ListType::Atomic => "atomic",
+                ListType::Set => "set",
+                ListType::Map(_) => "map",
+            };
+            fields.insert("x-kubernetes-list-type".into(), kind.into());
+            if let ListType::Map(keys) = &list.kind {
+                let keys: Vec<&str> = keys.iter().map(|k| &**k).collect();
+                fields.insert("x-kubernetes-list-map-keys".into(), keys.into());
+            }
+        }
+        if field.atomic || matches!(&field.ty, Type::Map(map) if map.atomic) {
+            fields.insert("x-kubernetes-map-type".into(), "atomic".into());
+        }
+        if let Some(key) = &field.patch_merge_key {
+            fields.insert("x-kubernetes-patch-merge-key".into(), (**key).into());
+        }
+        let strategy = match (field.patch_strategy.merge, field.patch_strategy.retain_keys) {
+            (true, true) => Some("merge,retainKeys"),
+            (true, false) => Some("merge"),
+            (false, true) => Some("retainKeys"),
+            (false, false) => None,
+        };
+        if let Some(strategy) = strategy {
+            fields.insert("x-kubernetes-patch-strategy".into(), strategy.into());
+        }
+        schema
+    }
+
+    fn of_type(&self, ty: &Type) -> Value {
+        match ty {
+            Type::Any => json!({}),
+            Type::String(_) | Type::Duration => json!({"type": "string"}),
+            Type::Bytes => json!({"type": "string", "format": "byte"}),
+            Type::Int32 => json!({"type": "integer", "format": "int32"}),
+            Type::Int64 => json!({"type": "integer", "format": "int64"}),
+            Type::Number => json!({"type": "number", "format": "double"}),
+            Type::Boolean => json!({"type": "boolean"}),
+            Type::Quantity | Type::IntOrString | Type::Time | Type::MicroTime | Type::RawExtension => {
+                match SCALARS.iter().find(|(_, t)| t == ty) {
+                    Some((name, _)) => self.dialect.reference(name),
+                    None => json!({}),
+                }
+            }
+            Type::Struct(id) => {
+                let s = self.schemas.get(*id);
+                if s.name.is_empty() { self.of_struct(s) } else { self.dialect.reference(&s.name) }
+            }
+            Type::List(list) => json!({"type": "array", "items": self.of_type(&list.item)}),
+            Type::Map(map) => {
+                json!({"type": "object", "additionalProperties": self.of_type(&map.value)})
+            }
+            // What is either a schema or something else has no JSON schema that old clients could read.
+            Type::SchemaOrBool(_) | Type::SchemaOrArray(_) | Type::SchemaOrStrings(_) => json!({}),
+        }
     }
 }
 
-/// The names of the definitions that a type refers to, itself included, added to `names`.
-pub fn collect(schemas: &Schemas, ty: &Type, names: &mut std::collections::BTreeSet<String>) {
-    match ty {
-        Type::Struct(id) => {
-            let s = schemas.get(*id);
-            if s.name.is_empty() || names.insert(s.name.to_string()) {
-                s.fields.iter().for_each(|f| collect(schemas, &f.ty, names));
-            }
-        }
-        Type::List(list) => collect(schemas, &list.item, names),
-        Type::Map(map) => collect(schemas, &map.value, names),
-        other => {
-            if let Some((name, _)) = SCALARS.iter().find(|(_, t)| t == other) {
-                names.insert((*name).to_owned());
-            }
-        }
+/// Adds a description, where there is one.
+pub(crate) fn describe(schema: &mut Value, text: Option<&str>) {
+    if let (Some(schema), Some(text)) = (schema.as_object_mut(), text) {
+        schema.insert("description".into(), text.into());
     }
-}
-
-/// A definition by its name.
-pub fn by_name(schemas: &Schemas, name: &str, dialect: Dialect) -> Option<Value> {
-    if let Some((_, ty)) = SCALARS.iter().find(|(n, _)| *n == name) {
-        return Some(scalar(ty, dialect));
-    }
-    let id = schemas.by_name(name)?;
-    Some(of_struct(schemas, schemas.get(id), dialect))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::descriptions::Table;
+
+    fn definitions<'a>(descriptions: &'a Descriptions<'a>, dialect: Dialect) -> Definitions<'a> {
+        Definitions { schemas: api::schema::builtin(), descriptions, dialect }
+    }
+
+    fn without_prose(schema: &mut Value) {
+        if let Value::Object(fields) = schema {
+            if fields.get("description").is_some_and(Value::is_string) {
+                fields.remove("description");
+            }
+            fields.values_mut().for_each(without_prose);
+        }
+    }
 
     fn builtin(name: &str, dialect: Dialect) -> Value {
-        by_name(api::schema::builtin(), name, dialect).unwrap()
+        let table = Table::unpack().unwrap();
+        let descriptions = table.descriptions();
+        let mut found = definitions(&descriptions, dialect).by_name(name).unwrap();
+        without_prose(&mut found);
+        found
     }
 
     #[test]
@@ -236,9 +261,23 @@ mod tests {
                 }
             }
         }
-        let schemas = api::schema::builtin();
-        for (_, s) in schemas.iter() {
-            check(&s.name, &of_struct(schemas, s, Dialect::V2));
+        let table = Table::unpack().unwrap();
+        let descriptions = table.descriptions();
+        let all = definitions(&descriptions, Dialect::V2);
+        for (_, s) in all.schemas.iter() {
+            check(&s.name, &all.of_struct(s));
+        }
+    }
+
+    #[test]
+    fn types_and_fields_say_what_they_are_for() {
+        let table = Table::unpack().unwrap();
+        let descriptions = table.descriptions();
+        for dialect in [Dialect::V2, Dialect::V3] {
+            let pod = definitions(&descriptions, dialect).by_name("io.k8s.api.core.v1.Pod").unwrap();
+            assert!(pod["description"].as_str().unwrap().starts_with("Pod is a collection"), "{pod}");
+            let spec = pod["properties"]["spec"]["description"].as_str().unwrap();
+            assert!(spec.starts_with("Specification of the desired behavior"), "{spec}");
         }
     }
 }

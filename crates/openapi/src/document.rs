@@ -1,6 +1,6 @@
 //! A finished document: compressed bytes and their `ETag`.
 
-use std::io::{self, Read as _};
+use std::io::{self, BufWriter, Read as _, Write};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -17,28 +17,13 @@ pub struct Document {
     pub hash: String,
 }
 
-/// Hashes and compresses what is written to it.
-pub(crate) struct Writer {
-    out: GzEncoder<Vec<u8>>,
+/// What a document's bytes are written to: a hash, and a compressor where the bytes are wanted.
+struct Writer<W> {
     hash: Sha256,
+    out: W,
 }
 
-impl Writer {
-    pub(crate) fn new() -> Writer {
-        Writer { out: GzEncoder::new(Vec::new(), Compression::default()), hash: Sha256::new() }
-    }
-
-    pub(crate) fn finish(self) -> io::Result<Document> {
-        use std::fmt::Write as _;
-        let mut hash = String::with_capacity(64);
-        for byte in self.hash.finalize() {
-            let _ = write!(hash, "{byte:02X}");
-        }
-        Ok(Document { gzip: self.out.finish()?.into(), hash })
-    }
-}
-
-impl io::Write for Writer {
+impl<W: Write> Write for Writer<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.hash.update(&bytes[..written]);
@@ -50,7 +35,33 @@ impl io::Write for Writer {
     }
 }
 
+/// Runs `write`; gives what it wrote to, and the hash.
+fn hashed<W: Write>(out: W, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<(W, String)> {
+    // JSON is written in pieces of a few bytes.
+    let mut buffered = BufWriter::new(Writer { hash: Sha256::new(), out });
+    write(&mut buffered)?;
+    let Writer { hash, out } = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok((out, hash.finalize().iter().map(|byte| format!("{byte:02X}")).collect()))
+}
+
 impl Document {
+    /// Compresses and hashes what `write` writes.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn new(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Document> {
+        let (out, hash) = hashed(GzEncoder::new(Vec::new(), Compression::default()), write)?;
+        Ok(Document { gzip: out.finish()?.into(), hash })
+    }
+
+    /// The hash alone.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn hash_of(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<String> {
+        Ok(hashed(io::sink(), write)?.1)
+    }
+
     /// The plain bytes, for the rare client that does not take gzip.
     ///
     /// # Errors
@@ -64,12 +75,12 @@ impl Document {
 
 /// Writes `"key":value` pairs with commas between them.
 pub(crate) struct Fields<'w> {
-    out: &'w mut dyn io::Write,
+    out: &'w mut dyn Write,
     first: bool,
 }
 
 impl<'w> Fields<'w> {
-    pub(crate) fn begin(out: &'w mut dyn io::Write) -> io::Result<Fields<'w>> {
+    pub(crate) fn begin(out: &'w mut dyn Write) -> io::Result<Fields<'w>> {
         out.write_all(b"{")?;
         Ok(Fields { out, first: true })
     }

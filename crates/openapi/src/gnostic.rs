@@ -7,9 +7,13 @@ use api::{Object, Value};
 
 /// Length-delimited: strings, messages.
 fn bytes(out: &mut Vec<u8>, field: u32, content: &[u8]) {
-    varint(out, u64::from(field << 3 | 2));
-    varint(out, content.len() as u64);
+    length_delimited(out, field, content.len());
     out.extend_from_slice(content);
+}
+
+fn length_delimited(out: &mut Vec<u8>, field: u32, length: usize) {
+    varint(out, u64::from(field << 3 | 2));
+    varint(out, length as u64);
 }
 
 fn text(out: &mut Vec<u8>, field: u32, content: &str) {
@@ -47,16 +51,28 @@ fn strings<'a>(object: &'a Object, key: &str) -> impl Iterator<Item = &'a str> {
     object.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// `Document`: swagger = 1, info = 2, paths = 8, definitions = 9.
-pub fn document(title: &str, version: &str, paths: &[u8], definitions: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(paths.len() + definitions.len() + 100);
+/// The start of `Document`: swagger = 1, info = 2.
+pub fn head(title: &str, version: &str) -> Vec<u8> {
+    let mut out = Vec::new();
     text(&mut out, 1, "2.0");
     message(&mut out, 2, |info| {
         text(info, 1, title);
         text(info, 2, version);
     });
-    bytes(&mut out, 8, paths);
-    bytes(&mut out, 9, definitions);
+    out
+}
+
+/// What stands before `Document.paths = 8`, of this many bytes.
+pub fn paths_head(length: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    length_delimited(&mut out, 8, length);
+    out
+}
+
+/// What stands before `Document.definitions = 9`, of this many bytes.
+pub fn definitions_head(length: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    length_delimited(&mut out, 9, length);
     out
 }
 
@@ -165,14 +181,17 @@ fn named_schema(out: &mut Vec<u8>, field: u32, name: &str, value: &Object) {
     });
 }
 
-/// `Schema`: _ref = 1, format = 2, default = 5, required = 19, enum = 20, additional_properties = 21, type = 22,
+/// `Schema`: _ref = 1, format = 2, title = 3, description = 4, default = 5, pattern = 13, required = 19, enum = 20, additional_properties = 21, type = 22,
 /// items = 23, all_of = 24, properties = 25, vendor_extension = 31.
 fn schema(out: &mut Vec<u8>, value: &Object) {
     text(out, 1, string_of(value, "$ref"));
     text(out, 2, string_of(value, "format"));
+    text(out, 3, string_of(value, "title"));
+    text(out, 4, string_of(value, "description"));
     if let Some(default) = value.get("default") {
         message(out, 5, |out| any(out, default));
     }
+    bounds(out, value);
     strings(value, "required").for_each(|name| text(out, 19, name));
     for allowed in value.get("enum").and_then(Value::as_array).into_iter().flatten() {
         message(out, 20, |out| any(out, allowed));
@@ -199,6 +218,35 @@ fn schema(out: &mut Vec<u8>, value: &Object) {
         });
     }
     extensions(out, 31, value);
+}
+
+/// What a custom resource definition says of a value.
+fn bounds(out: &mut Vec<u8>, value: &Object) {
+    for (field, name) in [(6, "multipleOf"), (7, "maximum"), (9, "minimum")] {
+        if let Some(number) = value.get(name).and_then(Value::as_f64).filter(|n| *n != 0.0) {
+            // A double: wire type 1.
+            varint(out, field << 3 | 1);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    for (field, name) in [(8, "exclusiveMaximum"), (10, "exclusiveMinimum"), (16, "uniqueItems")] {
+        boolean(out, field, value.get(name) == Some(&Value::Bool(true)));
+    }
+    let lengths = [
+        (11, "maxLength"),
+        (12, "minLength"),
+        (14, "maxItems"),
+        (15, "minItems"),
+        (17, "maxProperties"),
+        (18, "minProperties"),
+    ];
+    for (field, name) in lengths {
+        if let Some(number) = value.get(name).and_then(Value::as_u64).filter(|n| *n != 0) {
+            varint(out, field << 3);
+            varint(out, number);
+        }
+    }
+    text(out, 13, string_of(value, "pattern"));
 }
 
 /// `repeated NamedAny vendor_extension`: every `x-…` field.

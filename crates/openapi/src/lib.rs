@@ -4,36 +4,22 @@
 //! piece by piece, straight into the compressor, and only the compressed bytes are kept: the v2 document of all versions
 //! since 2018 would be megabytes as a value, and is some hundred kilobytes here.
 //!
-//! - [`definitions`]: a type as a JSON schema, in both dialects;
+//! - [`definitions`]: a type as a JSON schema, in both dialects; [`custom`]: that of a custom resource;
+//! - [`descriptions`]: what types and fields are for;
 //! - [`paths`]: the operations of a resource;
 //! - [`v2`], [`v3`]: the documents; [`gnostic`]: v2 in protobuf.
-//!
-//! Descriptions are left out: they would be most of the bytes.
 
+pub mod custom;
 pub mod definitions;
+pub mod descriptions;
 mod document;
 pub mod gnostic;
 pub mod paths;
+mod sources;
 pub mod v2;
 pub mod v3;
 
+pub use custom::Published;
+pub use descriptions::Table;
 pub use document::Document;
-
-use api::kinds::Kinds;
-use api::schema::Schemas;
-
-/// A set of kinds with the schemas that their types are in: the built-in ones, or those of one custom resource group.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// The kinds.
-    pub kinds: &'a Kinds,
-    /// Their types.
-    pub schemas: &'a Schemas,
-}
-
-impl Source<'static> {
-    /// What the binary ships.
-    pub fn builtin() -> Source<'static> {
-        Source { kinds: api::kinds::builtin(), schemas: api::schema::builtin() }
-    }
-}
+pub use sources::Source;

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::Server;
 use crate::http::Response;
 use crate::negotiate::{self, Media, encode};
+use crate::registry::kinds;
 use crate::registry::resource::{Resource, group_version};
 use crate::request::Query;
 
@@ -50,10 +51,13 @@ fn group_object(group: &str, versions: &[String]) -> Value {
 }
 
 /// `/version`.
-pub fn version(parts: &Parts, query: &Query) -> Result<Response, ApiError> {
+pub fn version(server: &Server, parts: &Parts, query: &Query) -> Result<Response, ApiError> {
     use component_base::version::{GIT_VERSION, MAJOR, MINOR, go_arch};
+    let emulated = kinds::emulated(server.options()).ok().flatten();
+    let emulated = emulated
+        .map_or_else(|| (MAJOR.to_owned(), MINOR.to_owned()), |e| (e.major.to_string(), e.minor.to_string()));
     let value = json!({
-        "major": MAJOR, "minor": MINOR, "emulationMajor": MAJOR, "emulationMinor": MINOR,
+        "major": MAJOR, "minor": MINOR, "emulationMajor": emulated.0, "emulationMinor": emulated.1,
         "minCompatibilityMajor": MAJOR, "minCompatibilityMinor": "35", "gitVersion": GIT_VERSION, "gitCommit": "",
         "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "rust", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, go_arch()),

@@ -1,6 +1,8 @@
 //! The kinds in the binary, as resources.
 
 use super::resource::{Registry, Resource, Subresource};
+use super::runtime_config::{Emulated, RuntimeConfig};
+use crate::options::Options;
 
 fn owned(names: &[api::schema::Name]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
@@ -70,55 +72,20 @@ impl KindName for api::kinds::Resource {
     }
 }
 
-/// Which versions `--runtime-config` turns on and off.
-struct RuntimeConfig(Vec<(String, bool)>);
-
-impl RuntimeConfig {
-    fn parse(entries: &[String]) -> Result<RuntimeConfig, String> {
-        let parsed = entries.iter().filter(|e| !e.is_empty()).map(|entry| {
-            let (name, value) = entry.split_once('=').unwrap_or((entry, "true"));
-            match value {
-                "" | "true" => Ok((name.to_owned(), true)),
-                "false" => Ok((name.to_owned(), false)),
-                other => Err(format!("invalid value of {name}={other}: must be true or false")),
-            }
-        });
-        parsed.collect::<Result<_, _>>().map(RuntimeConfig)
-    }
-
-    fn serves(&self, group: &str, version: &str) -> bool {
-        let said = |name: &str| self.0.iter().rev().find(|(n, _)| n == name).map(|(_, on)| *on);
-        let own = super::resource::group_version(group, version);
-        let stage = match api::kinds::version_rank(version).0 {
-            3 => "api/ga",
-            2 => "api/beta",
-            _ => "api/alpha",
-        };
-        let core = if group.is_empty() { said("api/v1") } else { None };
-        said(&own).or(core).or_else(|| said(stage)).or_else(|| said("api/all")).unwrap_or(true)
-    }
+/// The resources of the kind table that the flags leave on; an error names the flag and says what is wrong with it.
+pub fn registry(options: &Options) -> Result<Registry, (&'static str, String)> {
+    let all = api::kinds::builtin();
+    let config = RuntimeConfig::parse(&options.runtime_config, all).map_err(|why| ("runtime-config", why))?;
+    let emulated = emulated(options).map_err(|why| ("emulated-version", why))?;
+    let served = all.only(|r| config.serves(r) && emulated.is_none_or(|e| e.serves(r)));
+    let resources: Vec<Resource> = served.resources().map(|r| resource(r, false)).collect();
+    let hubs = all.iter().map(|kind| resource(&api::kinds::Resource { kind: kind.clone(), index: 0 }, false));
+    Ok(Registry::new(resources, hubs, served))
 }
 
-/// All resources of the kind table that `--runtime-config` leaves on; an error says what is wrong with the flag.
-pub fn registry(runtime_config: &[String]) -> Result<Registry, String> {
-    let config = RuntimeConfig::parse(runtime_config)?;
-    let kinds = api::kinds::builtin();
-    let mut resources = Vec::new();
-    for (group, versions) in kinds.groups() {
-        for version in versions.iter().filter(|v| config.serves(group, v)) {
-            resources.extend(kinds.in_version(group, version).iter().map(|r| resource(r, false)));
-        }
-    }
-    let groups = kinds
-        .groups()
-        .iter()
-        .map(|(g, versions)| {
-            let on = versions.iter().filter(|v| config.serves(g, v)).map(ToString::to_string);
-            (g.to_string(), on.collect::<Vec<_>>())
-        })
-        .filter(|(_, versions)| !versions.is_empty())
-        .collect();
-    Ok(Registry::new(resources, groups))
+/// The release of `--emulated-version`.
+pub(crate) fn emulated(options: &Options) -> Result<Option<Emulated>, String> {
+    options.emulated_version.as_deref().map(Emulated::parse).transpose()
 }
 
 #[cfg(test)]
@@ -127,9 +94,21 @@ mod tests {
 
     #[test]
     fn versions_are_turned_off_and_on_again() {
-        let off = registry(&["api/beta=false".into(), "extensions/v1beta1=true".into()]).unwrap();
+        let config = ["api/beta=false", "extensions/v1beta1=true"].map(str::to_owned).to_vec();
+        let off = registry(&Options { runtime_config: config, ..Options::default() }).unwrap();
         assert!(off.has_version("extensions", "v1beta1") && off.has_version("apps", "v1"));
         assert!(!off.has_version("apps", "v1beta1"));
-        assert!(registry(&["apps/v1=maybe".into()]).is_err());
+    }
+
+    /// The hub of a kind is where its objects are stored, served or not.
+    #[test]
+    fn a_hub_version_that_is_off_still_stores() {
+        let config = vec!["apps/v1=false".to_owned()];
+        let off = registry(&Options { runtime_config: config, ..Options::default() }).unwrap();
+        assert!(!off.has_version("apps", "v1") && off.find("apps", "v1", "deployments").is_none());
+        assert!(off.find("apps", "v1beta2", "deployments").is_some());
+        assert!(off.builtin("apps", "deployments").unwrap().is_hub());
+        let apps = off.groups().iter().find(|(group, _)| group == "apps").unwrap();
+        assert_eq!(apps.1, ["v1beta2", "v1beta1"]);
     }
 }

@@ -5,6 +5,7 @@ pub mod fields;
 pub mod kinds;
 pub mod obj;
 pub mod resource;
+mod runtime_config;
 pub mod storage;
 pub mod strategy;
 pub mod system;

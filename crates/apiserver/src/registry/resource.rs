@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::kinds::Kinds;
 use api::status::{ApiError, GroupName};
 use parking_lot::RwLock;
 
@@ -121,8 +122,11 @@ type Table = BTreeMap<(String, String, String), Arc<Resource>>;
 #[derive(Default)]
 pub struct Registry {
     builtin: Table,
+    /// The version that each kind of the binary is stored in, served or not.
+    hubs: Vec<Arc<Resource>>,
     custom: RwLock<Arc<Table>>,
     groups: Vec<(String, Vec<String>)>,
+    kinds: Kinds,
 }
 
 fn key(r: &Resource) -> (String, String, String) {
@@ -130,13 +134,32 @@ fn key(r: &Resource) -> (String, String, String) {
 }
 
 impl Registry {
-    /// A registry of these resources; `groups` in order of preference.
+    /// A registry of these resources, which are those of `kinds`; `hubs` are the versions that objects are stored in.
     pub fn new(
-        resources: impl IntoIterator<Item = Resource>,
-        groups: Vec<(String, Vec<String>)>,
+        served: impl IntoIterator<Item = Resource>,
+        hubs: impl IntoIterator<Item = Resource>,
+        kinds: Kinds,
     ) -> Registry {
-        let builtin = resources.into_iter().map(|r| (key(&r), Arc::new(r))).collect();
-        Registry { builtin, custom: RwLock::default(), groups }
+        let builtin: Table = served.into_iter().map(|r| (key(&r), Arc::new(r))).collect();
+        let hubs =
+            hubs.into_iter().map(|hub| builtin.get(&key(&hub)).cloned().unwrap_or_else(|| Arc::new(hub)));
+        let hubs = hubs.collect();
+        let groups = kinds
+            .groups()
+            .iter()
+            .map(|(group, versions)| (group.to_string(), versions.iter().map(ToString::to_string).collect()))
+            .collect();
+        Registry { builtin, hubs, custom: RwLock::default(), groups, kinds }
+    }
+
+    /// The kinds of the binary, in the versions that are served.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The stored versions of all kinds of the binary.
+    pub fn hubs(&self) -> &[Arc<Resource>] {
+        &self.hubs
     }
 
     /// The groups of the binary in order of preference, with their versions; the core group is the empty one.
@@ -152,8 +175,7 @@ impl Registry {
 
     /// The stored version of a resource in the binary.
     pub fn builtin(&self, group: &str, plural: &str) -> Result<Arc<Resource>, ApiError> {
-        let of_hub = |r: &&Arc<Resource>| r.hub_group == group && r.plural == plural && r.is_hub();
-        let found = self.builtin.values().find(of_hub).cloned();
+        let found = self.hubs.iter().find(|r| r.group == group && r.plural == plural).cloned();
         found.ok_or_else(|| ApiError::internal(format!("no resource {plural}.{group}")))
     }
 

@@ -27,7 +27,7 @@ pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Res
     }
     match trimmed {
         "/" => method(get, || Ok(discovery::paths(server))),
-        "/version" => method(get, || discovery::version(parts, query)),
+        "/version" => method(get, || discovery::version(server, parts, query)),
         "/metrics" => method(get, || Ok(encode::text(200, metrics::render(server)))),
         "/api" | "/apis" => method(get, || discovery::root(server, parts, query, trimmed)),
         "/openid/v1/jwks" => method(get, || {
