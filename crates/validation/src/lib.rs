@@ -148,6 +148,26 @@ pub fn validate_field_manager(manager: &str) -> ErrorList {
     errs
 }
 
+/// What keeps a name from being a DNS label (`IsDNS1123Label`).
+pub fn dns_label_faults(name: &str) -> Vec<String> {
+    names::is_dns1123_label(name)
+}
+
+/// What clients are told of an address that is valid and oddly written; `path` is where it stands.
+pub fn ip_warning(path: &str, value: &str) -> Option<String> {
+    net::ip_warning(path, value)
+}
+
+/// The same for a network.
+pub fn cidr_warnings(path: &str, value: &str) -> Vec<String> {
+    net::cidr_warnings(path, value)
+}
+
+/// What Go says of a `kubernetes.io/tls` secret whose certificate or key is no PEM text.
+pub fn tls_secret_warning(secret: &Value) -> Option<String> {
+    core::secret_tls::warning(secret)
+}
+
 /// A pod's quality of service class (`ComputePodQOS`).
 pub fn pod_qos_class(spec: &Value) -> &'static str {
     core::pod::qos_class(spec)

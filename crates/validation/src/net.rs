@@ -121,6 +121,61 @@ impl Cidr {
     }
 }
 
+/// What clients are told of an address that is valid and oddly written (`GetWarningsForIP`).
+pub(crate) fn ip_warning(path: &str, value: &str) -> Option<String> {
+    let ip = parse_ip_sloppy(value)?;
+    match value.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => None,
+        Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_none() => (v6.to_string() != value).then(|| {
+            format!("{path}: IPv6 address {value:?} should be in RFC 5952 canonical format (\"{v6}\")")
+        }),
+        _ => Some(format!("{path}: non-standard IP address {value:?} is invalid: use \"{}\"", unmapped(ip))),
+    }
+}
+
+/// Go shows an IPv4 address in an IPv6 one as the former.
+fn unmapped(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
+        v4 => v4,
+    }
+}
+
+/// The same for a network (`GetWarningsForCIDR`).
+pub(crate) fn cidr_warnings(path: &str, value: &str) -> Vec<String> {
+    let Some(mut cidr) = Cidr::parse(value) else { return Vec::new() };
+    if let IpAddr::V6(v6) = cidr.address
+        && let Some(v4) = v6.to_ipv4_mapped()
+        && cidr.prefix >= 96
+    {
+        cidr = Cidr { address: IpAddr::V4(v4), prefix: cidr.prefix - 96 };
+    }
+    let strict = value.split_once('/').is_some_and(|(ip, length)| {
+        let ip = ip.parse::<IpAddr>();
+        let mapped = matches!(ip, Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some());
+        ip.is_ok() && !mapped && (length == "0" || !length.starts_with('0'))
+    });
+    let (network, prefix) = (cidr.network(), cidr.prefix);
+    let mut out = Vec::new();
+    if network != cidr.address {
+        let bits = if network.is_ipv4() { 32 } else { 128 };
+        out.push(format!(
+            "{path}: CIDR value {value:?} is ambiguous in this context (should be \"{network}/{prefix}\" or \"{}/{bits}\"?)",
+            cidr.address
+        ));
+    }
+    if !strict {
+        out.push(format!("{path}: non-standard CIDR value {value:?} is invalid: use \"{network}/{prefix}\""));
+    }
+    let canonical = format!("{}/{prefix}", cidr.address);
+    if out.is_empty() && cidr.address.is_ipv6() && canonical != value {
+        out.push(format!(
+            "{path}: IPv6 CIDR value {value:?} should be in RFC 5952 canonical format ({canonical:?})"
+        ));
+    }
+    out
+}
+
 fn parse_cidr(path: &Path<'_>, value: &str, errs: &mut ErrorList) -> Option<Cidr> {
     let Some(cidr) = Cidr::parse(value) else {
         errs.invalid(path, value, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");

@@ -1,7 +1,9 @@
 //! What clients are told about objects that are accepted: upstream's `WarningsOnCreate` and `WarningsOnUpdate`
 //! (`pkg/api/pod/warnings.go` and the strategies).
 
+mod addresses;
 mod pods;
+mod volumes;
 
 use api::Value;
 
@@ -30,28 +32,22 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
         return apiextensions::check::warnings(object);
     }
     if resource.is("", "pods") {
-        pods::check(&mut out, "", object, old.is_some());
+        // People do not change pods; upstream saves itself the work.
+        if old.is_none() {
+            name(&mut out, "the Pod's hostname", obj::name(object));
+            pods::check(&mut out, "", object);
+        }
+        return out;
     }
     if let Some(path) = template(resource) {
-        let generation = |v: &Value| obj::meta_number(v, "generation");
-        let unchanged = old.is_some_and(|old| generation(object) == generation(old));
-        let names_pods = matches!(
-            resource.plural.as_str(),
-            "deployments" | "replicasets" | "jobs" | "cronjobs" | "replicationcontrollers"
-        );
-        if names_pods && old.is_none() {
-            name(&mut out, obj::name(object));
-        }
-        if let Some(template) = obj::at(object, path).filter(|_| !unchanged) {
-            pods::check(&mut out, path, template, old.is_some());
-        }
+        workload(&mut out, resource, path, object, old);
     }
     match (resource.hub_group.as_str(), resource.plural.as_str()) {
-        ("apps", "statefulsets")
-            if obj::number_at(object, "spec.revisionHistoryLimit").is_some_and(|n| n < 0) =>
-        {
+        ("apps", "statefulsets") => stateful_set(&mut out, object, old.is_some()),
+        ("batch", "cronjobs") if old.is_some() && obj::text_at(object, "spec.schedule").contains("TZ") => {
             out.push(
-                "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+                "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see \
+                 https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
                     .into(),
             );
         }
@@ -62,6 +58,35 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
                 out.push(format!("metadata.annotations[{key}]: deprecated since v1.8; use \"storageClassName\" attribute instead"));
             }
             storage_request(&mut out, "spec", object.get("spec"));
+        }
+        ("", "secrets") => out.extend(validation::tls_secret_warning(object)),
+        ("", "serviceaccounts") => {
+            let key = "kubernetes.io/enforce-mountable-secrets";
+            if annotation(object, key) && !old.is_some_and(|old| annotation(old, key)) {
+                out.push(format!(
+                    "metadata.annotations[{key}]: deprecated in v1.32+; prefer separate namespaces to isolate access to \
+                     mounted secrets"
+                ));
+            }
+        }
+        ("", "services") => service(&mut out, object),
+        ("", "nodes") => node(&mut out, object),
+        ("", "endpoints") => addresses::endpoints(&mut out, object),
+        ("discovery.k8s.io", "endpointslices") => {
+            if old.is_none() && object.get("addressType").and_then(Value::as_str) == Some("FQDN") {
+                out.push("spec.addressType: FQDN endpoints are deprecated".into());
+            }
+            addresses::slice(&mut out, object);
+        }
+        ("networking.k8s.io", "networkpolicies") => addresses::policy(&mut out, object),
+        ("networking.k8s.io", "ingresses") => {
+            let key = "kubernetes.io/ingress.class";
+            if old.is_none() && annotation(object, key) && obj::at(object, "spec.ingressClassName").is_none()
+            {
+                out.push(format!(
+                    "annotation {key:?} is deprecated, please use 'spec.ingressClassName' instead"
+                ));
+            }
         }
         ("storage.k8s.io", "csidrivers") => {
             let tokens = obj::at(object, "spec.tokenRequests").and_then(Value::as_array);
@@ -74,33 +99,159 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
                 );
             }
         }
-        ("discovery.k8s.io", "endpointslices")
-            if old.is_none() && object.get("addressType").and_then(Value::as_str) == Some("FQDN") =>
-        {
-            out.push("spec.addressType: FQDN endpoints are deprecated".into());
+        ("storage.k8s.io", "storageclasses") => storage_class(&mut out, object),
+        ("storage.k8s.io", "csistoragecapacities") => node_topology(&mut out, object),
+        ("node.k8s.io", "runtimeclasses") => {
+            for why in old_node_labels(obj::at(object, "scheduling.nodeSelector")).map(|(_, why)| why) {
+                out.push(format!("scheduling.nodeSelector: {why}"));
+            }
         }
-        ("", "services") => service(&mut out, object),
+        ("resource.k8s.io", "resourceslices") if old.is_none() => {
+            let driver = obj::text_at(object, "spec.driver");
+            if driver.to_lowercase() != driver {
+                out.push(format!(
+                    "spec.driver: driver names should be lowercase; {driver:?} contains uppercase characters"
+                ));
+            }
+        }
         _ => {}
     }
     out
+}
+
+/// What has a pod template: its name where pods are named after it, and the template unless it is as before.
+fn workload(out: &mut Vec<String>, resource: &Resource, path: &str, object: &Value, old: Option<&Value>) {
+    let names_pods = matches!(
+        resource.plural.as_str(),
+        "deployments" | "replicasets" | "jobs" | "cronjobs" | "replicationcontrollers"
+    );
+    if names_pods && old.is_none() {
+        name(out, "Pod names and hostnames", obj::name(object));
+    }
+    let generation = |v: &Value| obj::meta_number(v, "generation");
+    if old.is_some_and(|old| generation(object) == generation(old)) {
+        return;
+    }
+    let job = path.strip_suffix(".template").filter(|_| resource.hub_group == "batch");
+    if let Some((path, spec)) = job.and_then(|path| Some((path, obj::at(object, path)?)))
+        && obj::text_at(spec, "completionMode") == "Indexed"
+        && obj::number_at(spec, "completions").unwrap_or(0) > 100_000
+        && obj::number_at(spec, "parallelism").unwrap_or(0) > 10_000
+    {
+        out.push(format!(
+            "{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
+             Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        ));
+    }
+    if let Some(template) = obj::at(object, path) {
+        pods::check(out, path, template);
+    }
+}
+
+fn stateful_set(out: &mut Vec<String>, object: &Value, changed: bool) {
+    let claims = obj::at(object, "spec.volumeClaimTemplates").and_then(Value::as_array);
+    for (i, claim) in claims.into_iter().flatten().enumerate() {
+        // Upstream's path is an odd one for updates.
+        let below = if changed { ".Spec" } else { "" };
+        storage_request(out, &format!("spec.volumeClaimTemplates[{i}]{below}"), claim.get("spec"));
+    }
+    if obj::number_at(object, "spec.revisionHistoryLimit").is_some_and(|n| n < 0) {
+        out.push(
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+                .into(),
+        );
+    }
+}
+
+fn node(out: &mut Vec<String>, object: &Value) {
+    if obj::at(object, "spec.configSource").is_some() {
+        out.push("spec.configSource: the feature is removed".into());
+    }
+    if !obj::text_at(object, "spec.externalID").is_empty() {
+        out.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".into());
+    }
+    for (i, range) in obj::strings(obj::at(object, "spec.podCIDRs")).iter().enumerate() {
+        out.extend(validation::cidr_warnings(&format!("spec.podCIDRs[{i}]"), range));
+    }
+}
+
+/// Labels of nodes that have new names, or none any more (`deprecatedNodeLabels`).
+fn old_node_label(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "beta.kubernetes.io/arch" => "deprecated since v1.14; use \"kubernetes.io/arch\" instead",
+        "beta.kubernetes.io/os" => "deprecated since v1.14; use \"kubernetes.io/os\" instead",
+        "failure-domain.beta.kubernetes.io/region" => {
+            "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"
+        }
+        "failure-domain.beta.kubernetes.io/zone" => {
+            "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"
+        }
+        "beta.kubernetes.io/instance-type" => {
+            "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"
+        }
+        "app.kubernetes.io/created-by" => "deprecated since v1.9",
+        "scheduler.alpha.kubernetes.io/preferAvoidPods" => {
+            "deprecated since v1.22; use Taints and Tolerations instead"
+        }
+        "node-role.kubernetes.io/master" => "use \"node-role.kubernetes.io/control-plane\" instead",
+        _ => return None,
+    })
+}
+
+fn old_node_labels(map: Option<&Value>) -> impl Iterator<Item = (&String, &'static str)> {
+    let keys = map.and_then(Value::as_object).into_iter().flat_map(api::Object::keys);
+    keys.filter_map(|key| Some((key, old_node_label(key)?)))
+}
+
+/// `GetWarningsForNodeSelectorTerm`.
+fn selector_term(out: &mut Vec<String>, path: &str, term: &Value, check_values: bool) {
+    let list = term.get("matchExpressions").and_then(Value::as_array);
+    for (i, expression) in list.into_iter().flatten().enumerate() {
+        let key = expression.get("key").and_then(Value::as_str).unwrap_or_default();
+        if let Some(why) = old_node_label(key) {
+            out.push(format!("{path}.matchExpressions[{i}].key: {key} is {why}"));
+        }
+        if check_values {
+            for (j, value) in obj::strings(expression.get("values")).iter().enumerate() {
+                for why in api::names::label_value(value) {
+                    out.push(format!("{path}.matchExpressions[{i}].values[{j}]: {value} is invalid, {why}"));
+                }
+            }
+        }
+    }
+}
+
+fn storage_class(out: &mut Vec<String>, object: &Value) {
+    let terms = object.get("allowedTopologies").and_then(Value::as_array);
+    for (i, term) in terms.into_iter().flatten().enumerate() {
+        let list = term.get("matchLabelExpressions").and_then(Value::as_array);
+        for (j, expression) in list.into_iter().flatten().enumerate() {
+            let key = expression.get("key").and_then(Value::as_str).unwrap_or_default();
+            if let Some(why) = old_node_label(key) {
+                out.push(format!("allowedTopologies[{i}].matchLabelExpressions[{j}].key: {why}"));
+            }
+        }
+    }
+}
+
+fn node_topology(out: &mut Vec<String>, object: &Value) {
+    let Some(topology) = obj::at(object, "nodeTopology") else { return };
+    selector_term(out, "nodeTopology", topology, false);
+    for (key, why) in old_node_labels(topology.get("matchLabels")) {
+        out.push(format!("nodeTopology.matchLabels.{key}: {why}"));
+    }
 }
 
 fn annotation(object: &Value, key: &str) -> bool {
     obj::at(object, "metadata.annotations").is_some_and(|a| a.get(key).is_some())
 }
 
-/// Names of controllers become host names.
-fn name(out: &mut Vec<String>, name: &str) {
-    let mut wrong = Vec::new();
-    if name.len() > 63 {
-        wrong.push("must be no more than 63 characters");
-    }
-    if name.contains('.') {
-        wrong.push("must not contain dots");
-    }
+/// Names of pods and of what makes them become host names.
+fn name(out: &mut Vec<String>, used_in: &str, name: &str) {
+    let wrong = validation::dns_label_faults(name);
     if !wrong.is_empty() {
         out.push(format!(
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is \
+            "metadata.name: this is used in {used_in}, which can result in surprising behavior; a DNS label is \
              recommended: [{}]",
             wrong.join(" ")
         ));
@@ -129,6 +280,10 @@ fn persistent_volume(out: &mut Vec<String>, object: &Value) {
                 .into(),
         );
     }
+    let terms = obj::at(object, "spec.nodeAffinity.required.nodeSelectorTerms").and_then(Value::as_array);
+    for (i, term) in terms.into_iter().flatten().enumerate() {
+        selector_term(out, &format!("spec.nodeAffinity.required.nodeSelectorTerms[{i}]"), term, false);
+    }
     for (field, text) in [
         ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
         ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
@@ -145,30 +300,51 @@ fn persistent_volume(out: &mut Vec<String>, object: &Value) {
 }
 
 fn service(out: &mut Vec<String>, object: &Value) {
-    let kind = obj::text_at(object, "spec.type");
-    let external =
-        obj::at(object, "spec.externalIPs").and_then(Value::as_array).is_some_and(|l| !l.is_empty());
-    if obj::text_at(object, "spec.clusterIP") == "None" {
-        if !obj::text_at(object, "spec.loadBalancerIP").is_empty() {
+    let text = |path: &str| obj::text_at(object, path);
+    let listed = |path: &str| obj::strings(obj::at(object, path));
+    let (external, addresses) = (listed("spec.externalIPs"), listed("spec.clusterIPs"));
+    let headless = text("spec.type") == "ClusterIP" && text("spec.clusterIP") == "None";
+    let named = text("spec.type") == "ExternalName";
+    if annotation(object, "service.kubernetes.io/topology-aware-hints") {
+        out.push(
+            "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use \
+             service.kubernetes.io/topology-mode instead"
+                .into(),
+        );
+    }
+    for (i, address) in addresses.iter().enumerate().filter(|(_, a)| *a != "None") {
+        out.extend(validation::ip_warning(&format!("spec.clusterIPs[{i}]"), address));
+    }
+    if headless {
+        if !text("spec.loadBalancerIP").is_empty() {
             out.push("spec.loadBalancerIP is ignored for headless services".into());
         }
-        if external {
+        if !external.is_empty() {
             out.push("spec.externalIPs is ignored for headless services".into());
         }
-        if obj::text_at(object, "spec.sessionAffinity") == "ClientIP" {
+        if text("spec.sessionAffinity") != "None" {
             out.push("spec.SessionAffinity is ignored for headless services".into());
         }
     }
-    if external {
+    for (i, address) in external.iter().enumerate() {
+        out.extend(validation::ip_warning(&format!("spec.externalIPs[{i}]"), address));
+    }
+    if !external.is_empty() && !headless && !named {
         out.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".into());
     }
-    if kind == "ExternalName" && external {
+    if !text("spec.loadBalancerIP").is_empty() {
+        out.extend(validation::ip_warning("spec.loadBalancerIP", text("spec.loadBalancerIP")));
+    }
+    for (i, range) in listed("spec.loadBalancerSourceRanges").iter().enumerate() {
+        out.extend(validation::cidr_warnings(&format!("spec.loadBalancerSourceRanges[{i}]"), range));
+    }
+    if named && !external.is_empty() {
         out.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".into());
     }
-    if kind != "ExternalName" && !obj::text_at(object, "spec.externalName").is_empty() {
+    if !named && !text("spec.externalName").is_empty() {
         out.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".into());
     }
-    if obj::text_at(object, "spec.trafficDistribution") == "PreferClose" {
+    if text("spec.trafficDistribution") == "PreferClose" {
         out.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".into());
     }
 }

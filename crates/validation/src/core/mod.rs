@@ -11,5 +11,6 @@ pub(crate) mod pod;
 pub(crate) mod projected;
 pub(crate) mod quota;
 pub(crate) mod replication_controller;
+pub(crate) mod secret_tls;
 pub(crate) mod service;
 pub(crate) mod volume;

@@ -2,16 +2,29 @@
 
 use api::Value;
 
-use super::{annotation, fractional, storage_request};
+use super::{annotation, fractional, old_node_label, selector_term, storage_request};
 use crate::registry::obj;
 
-fn items<'a>(value: &'a Value, path: &str) -> &'a [Value] {
+pub(super) fn items<'a>(value: &'a Value, path: &str) -> &'a [Value] {
     obj::at(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// Annotations of the past.
+const ANNOTATIONS: [(&str, &str); 3] = [
+    (
+        "scheduler.alpha.kubernetes.io/critical-pod",
+        "non-functional in v1.16+; use the \"priorityClassName\" field instead",
+    ),
+    ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    (
+        "security.alpha.kubernetes.io/unsafe-sysctls",
+        "non-functional in v1.11+; use the \"sysctls\" field instead",
+    ),
+];
 
 /// Volume types of the past.
 const VOLUMES: [(&str, &str, &str); 9] = [
@@ -27,14 +40,22 @@ const VOLUMES: [(&str, &str, &str); 9] = [
 ];
 
 /// Appends the warnings about a pod, or about a template at `path`.
-pub(super) fn check(out: &mut Vec<String>, path: &str, pod: &Value, update: bool) {
+pub(super) fn check(out: &mut Vec<String>, path: &str, pod: &Value) {
     let at = |rest: &str| if path.is_empty() { rest.to_owned() } else { format!("{path}.{rest}") };
+    node_labels(out, &at("spec"), pod);
     for (i, constraint) in items(pod, "spec.topologySpreadConstraints").iter().enumerate() {
+        let here = at(&format!("spec.topologySpreadConstraints[{i}]"));
+        let key = text(constraint, "topologyKey");
+        if let Some(why) = old_node_label(key) {
+            out.push(format!("{here}.topologyKey: {key} is {why}"));
+        }
         if constraint.get("labelSelector").is_none_or(Value::is_null) {
-            out.push(format!(
-                "{}: a null labelSelector results in matching no pod",
-                at(&format!("spec.topologySpreadConstraints[{i}].labelSelector"))
-            ));
+            out.push(format!("{here}.labelSelector: a null labelSelector results in matching no pod"));
+        }
+    }
+    for (key, why) in ANNOTATIONS {
+        if annotation(pod, key) {
+            out.push(format!("{}[{key}]: {why}", at("metadata.annotations")));
         }
     }
     for (i, volume) in items(pod, "spec.volumes").iter().enumerate() {
@@ -46,33 +67,31 @@ pub(super) fn check(out: &mut Vec<String>, path: &str, pod: &Value, update: bool
         let claim = obj::at(volume, "ephemeral.volumeClaimTemplate.spec");
         storage_request(out, &at(&format!("spec.volumes[{i}].ephemeral.volumeClaimTemplate.spec")), claim);
     }
-    for volume in items(pod, "spec.volumes") {
-        if let Some(projected) = volume.get("projected")
-            && items(projected, "sources").is_empty()
-        {
-            out.push(format!("volume {:?} (Projected) has no sources provided", text(volume, "name")));
-        }
-    }
+    super::volumes::overlaps(out, items(pod, "spec.volumes"));
     repeated(out, items(pod, "spec.hostAliases"), "ip", &at("spec.hostAliases"));
     repeated(out, items(pod, "spec.imagePullSecrets"), "name", &at("spec.imagePullSecrets"));
-    if !update {
-        annotations(out, &at("metadata.annotations"), pod);
-    }
-    for list in ["initContainers", "containers"] {
-        for (i, container) in items(pod, &format!("spec.{list}")).iter().enumerate() {
-            let path = at(&format!("spec.{list}[{i}]"));
-            for kind in ["limits", "requests"] {
-                let amounts = obj::at(container, "resources").and_then(|r| r.get(kind));
-                fractional(out, &format!("{path}.resources.{kind}"), amounts, &["memory"]);
-            }
-            for kind in ["limits", "requests"] {
-                let amounts = obj::at(container, "resources").and_then(|r| r.get(kind));
-                fractional(out, &format!("{path}.resources.{kind}"), amounts, &["ephemeral-storage"]);
-            }
-            environment(out, &path, items(container, "env"));
+    for (i, secret) in items(pod, "spec.imagePullSecrets").iter().enumerate() {
+        if text(secret, "name").is_empty() {
+            out.push(format!("{}: invalid empty name \"\"", at(&format!("spec.imagePullSecrets[{i}].name"))));
         }
     }
-    ports(out, path, pod);
+    let overhead = obj::at(pod, "spec.overhead");
+    fractional(out, &at("spec.overhead"), overhead, &["memory", "ephemeral-storage"]);
+    const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
+    if obj::at(pod, "spec.securityContext.seccompProfile").is_none() && annotation(pod, SECCOMP) {
+        out.push(no_seccomp(&at("metadata.annotations"), SECCOMP));
+    }
+    for (here, container) in containers(&at("spec"), pod) {
+        annotations(out, path, pod, container);
+        let amounts = |kind: &str| obj::at(container, "resources").and_then(|r| r.get(kind));
+        for name in ["memory", "ephemeral-storage"] {
+            for kind in ["limits", "requests"] {
+                fractional(out, &format!("{here}.resources.{kind}"), amounts(kind), &[name]);
+            }
+        }
+        environment(out, &here, items(container, "env"));
+    }
+    ports(out, &at("spec"), pod);
     if obj::number_at(pod, "spec.terminationGracePeriodSeconds").is_some_and(|n| n < 0) {
         out.push(format!(
             "{}: must be >= 0; negative values are invalid and will be treated as 1",
@@ -80,49 +99,106 @@ pub(super) fn check(out: &mut Vec<String>, path: &str, pod: &Value, update: bool
         ));
     }
     affinity(out, &at("spec.affinity"), obj::at(pod, "spec.affinity"));
+    for (i, server) in items(pod, "spec.dnsConfig.nameservers").iter().enumerate() {
+        let here = at(&format!("spec.dnsConfig.nameservers[{i}]"));
+        out.extend(validation::ip_warning(&here, server.as_str().unwrap_or_default()));
+    }
+    for (i, alias) in items(pod, "spec.hostAliases").iter().enumerate() {
+        out.extend(validation::ip_warning(&at(&format!("spec.hostAliases[{i}].ip")), text(alias, "ip")));
+    }
 }
 
+/// All containers with their paths, in upstream's order.
+fn containers<'a>(spec: &str, pod: &'a Value) -> Vec<(String, &'a Value)> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    let of = |list: &str| {
+        let all = items(pod, &format!("spec.{list}")).iter().enumerate();
+        all.map(|(i, c)| (format!("{spec}.{list}[{i}]"), c)).collect::<Vec<_>>()
+    };
+    lists.into_iter().flat_map(of).collect()
+}
+
+/// Labels of nodes that have new names.
+fn node_labels(out: &mut Vec<String>, spec: &str, pod: &Value) {
+    for key in
+        obj::at(pod, "spec.nodeSelector").and_then(Value::as_object).into_iter().flat_map(api::Object::keys)
+    {
+        if let Some(why) = old_node_label(key) {
+            out.push(format!("{spec}.nodeSelector[{key}]: {why}"));
+        }
+    }
+    let path = format!("{spec}.affinity.nodeAffinity");
+    let Some(affinity) = obj::at(pod, "spec.affinity.nodeAffinity") else { return };
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    for (i, term) in items(affinity, &format!("{required}.nodeSelectorTerms")).iter().enumerate() {
+        selector_term(out, &format!("{path}.{required}.nodeSelectorTerms[{i}]"), term, false);
+    }
+    let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+    for (i, weighted) in items(affinity, preferred).iter().enumerate() {
+        if let Some(term) = weighted.get("preference") {
+            selector_term(out, &format!("{path}.{preferred}[{i}].preference"), term, true);
+        }
+    }
+}
+
+/// Of two things with the same name, the second.
 fn repeated(out: &mut Vec<String>, list: &[Value], field: &str, path: &str) {
     for (i, item) in list.iter().enumerate() {
         let value = text(item, field);
-        if field == "name" && value.is_empty() {
-            out.push(format!("{path}[{i}].name: invalid empty name {value:?}"));
-        } else if !value.is_empty() && list[..i].iter().any(|o| text(o, field) == value) {
+        if list[..i].iter().any(|o| text(o, field) == value) {
             out.push(format!("{path}[{i}].{field}: duplicate {field} {value:?}"));
         }
     }
 }
 
-fn annotations(out: &mut Vec<String>, path: &str, pod: &Value) {
-    let key = "seccomp.security.alpha.kubernetes.io/pod";
-    if annotation(pod, key) {
-        out.push(format!(
-            "{path}[{key}]: non-functional in v1.27+; use the \"seccompProfile\" field instead"
-        ));
+fn no_seccomp(path: &str, key: &str) -> String {
+    format!("{path}[{key}]: non-functional in v1.27+; use the \"seccompProfile\" field instead")
+}
+
+/// Annotations that a field of the container has replaced.
+fn annotations(out: &mut Vec<String>, path: &str, pod: &Value, container: &Value) {
+    let name = text(container, "name");
+    let notes = if path.is_empty() {
+        "metadata.annotations".to_owned()
+    } else {
+        format!("{path}.metadata.annotations")
+    };
+    let key = format!("container.seccomp.security.alpha.kubernetes.io/{name}");
+    if obj::at(container, "securityContext.seccompProfile").is_none() && annotation(pod, &key) {
+        out.push(no_seccomp(&notes, &key));
     }
-    for container in items(pod, "spec.initContainers").iter().chain(items(pod, "spec.containers")) {
-        let name = text(container, "name");
-        let key = format!("container.seccomp.security.alpha.kubernetes.io/{name}");
-        if annotation(pod, &key) {
-            out.push(format!(
-                "{path}[{key}]: non-functional in v1.27+; use the \"seccompProfile\" field instead"
-            ));
-        }
-        let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
-        if annotation(pod, &key) {
-            out.push(format!(
-                "{path}[{key}]: deprecated since v1.30; use the \"appArmorProfile\" field instead"
-            ));
-        }
+    let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
+    let note = obj::at(pod, "metadata.annotations").and_then(|a| a.get(&key)).and_then(Value::as_str);
+    if let Some(note) = note
+        && obj::at(container, "securityContext.appArmorProfile").is_none()
+        && !armoured(obj::at(pod, "spec.securityContext.appArmorProfile"), note)
+    {
+        out.push(format!(
+            "{notes}[{key}]: deprecated since v1.30; use the \"appArmorProfile\" field instead"
+        ));
     }
 }
 
-/// A variable that is defined twice, unless the second refers to the first.
+/// Whether a pod's profile says what an annotation says (`ApparmorFieldForAnnotation`).
+fn armoured(profile: Option<&Value>, note: &str) -> bool {
+    let Some(profile) = profile else { return false };
+    let local = text(profile, "localhostProfile");
+    match text(profile, "type") {
+        "Unconfined" => note == "unconfined",
+        "RuntimeDefault" => note == "runtime/default",
+        "Localhost" => !local.is_empty() && note.strip_prefix("localhost/") == Some(local),
+        _ => false,
+    }
+}
+
+/// A variable that is defined twice, unless the second builds on the first.
 fn environment(out: &mut Vec<String>, path: &str, list: &[Value]) {
     for (i, variable) in list.iter().enumerate() {
-        let name = text(variable, "name");
-        let refers = text(variable, "value").contains(&format!("$({name})"));
-        if !name.is_empty() && !refers && list[..i].iter().any(|v| text(v, "name") == name) {
+        let (name, value) = (text(variable, "name"), text(variable, "value"));
+        let own = format!("$({name})");
+        let from = variable.get("valueFrom").is_some_and(|v| !v.is_null());
+        let builds = !from && value != own && value.contains(&own);
+        if !builds && list[..i].iter().any(|v| text(v, "name") == name) {
             out.push(format!(
                 "{path}.env[{i}]: hides previous definition of {name:?}, which may be dropped when using apply"
             ));
@@ -130,32 +206,57 @@ fn environment(out: &mut Vec<String>, path: &str, list: &[Value]) {
     }
 }
 
-fn ports(out: &mut Vec<String>, path: &str, pod: &Value) {
-    let mut seen: Vec<(String, String, i64, String)> = Vec::new();
-    for list in ["initContainers", "containers"] {
-        for (i, container) in items(pod, &format!("spec.{list}")).iter().enumerate() {
-            for (j, port) in items(container, "ports").iter().enumerate() {
-                let own = format!("spec.{list}[{i}].ports[{j}]");
-                let own = if path.is_empty() { own } else { format!("{path}.{own}") };
-                let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or(0);
-                let key = format!("{number}/{}", text(port, "protocol"));
-                let host_port = port.get("hostPort").and_then(Value::as_i64).unwrap_or(0);
-                let host = text(port, "hostIP").to_owned();
-                for (other, other_key, other_port, other_host) in &seen {
-                    if *other_key != key {
-                        continue;
-                    }
-                    let same = host_port == *other_port && host == *other_host;
-                    if same {
-                        out.push(format!("{own}: duplicate port definition with {other}"));
-                    } else if host_port == 0 || *other_port == 0 {
-                        out.push(format!("{own}: overlapping port definition with {other}"));
-                    } else if host_port == *other_port && (host.is_empty() || other_host.is_empty()) {
-                        out.push(format!("{own}: dangerously ambiguous port definition with {other}"));
-                    }
-                }
-                seen.push((own, key, host_port, host));
+/// A port of a container.
+struct Port<'a> {
+    path: String,
+    number: i64,
+    protocol: &'a str,
+    host_port: i64,
+    host: &'a str,
+    name: &'a str,
+}
+
+fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
+    let mut seen: Vec<Port<'_>> = Vec::new();
+    for (path, container) in containers(spec, pod) {
+        for (i, port) in items(container, "ports").iter().enumerate() {
+            let number = |field: &str| port.get(field).and_then(Value::as_i64).unwrap_or(0);
+            let own = Port {
+                path: format!("{path}.ports[{i}]"),
+                number: number("containerPort"),
+                protocol: text(port, "protocol"),
+                host_port: number("hostPort"),
+                host: text(port, "hostIP"),
+                name: text(port, "name"),
+            };
+            if !own.host.is_empty() && own.host_port == 0 {
+                out.push(format!(
+                    "{}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{} HostIP:{}}}",
+                    own.path, own.name, own.number, own.protocol, own.host
+                ));
             }
+            for other in seen.iter().filter(|o| o.number == own.number && o.protocol == own.protocol) {
+                let one_named = own.host.is_empty() != other.host.is_empty();
+                let how = if own.host == other.host && own.host_port == other.host_port {
+                    "duplicate"
+                } else if own.host_port == 0 || other.host_port == 0 {
+                    "overlapping"
+                } else if own.host_port == other.host_port && one_named {
+                    "dangerously ambiguous"
+                } else {
+                    continue;
+                };
+                out.push(format!("{}: {how} port definition with {}", own.path, other.path));
+            }
+            seen.push(own);
+        }
+    }
+    for (i, port) in seen.iter().enumerate().filter(|(_, p)| !p.name.is_empty()) {
+        if let Some(other) = seen[..i].iter().find(|o| o.name == port.name) {
+            out.push(format!(
+                "{}: duplicate port name {:?} with {}, services and probes that select ports by name will use {}",
+                port.path, port.name, other.path, other.path
+            ));
         }
     }
 }
