@@ -2,6 +2,7 @@
 //! whatever crashes when (`pkg/registry/core/service/{allocator,ipallocator,portallocator}`).
 
 mod bitmap;
+mod ports;
 mod service;
 
 pub use bitmap::{Range, RangeError};

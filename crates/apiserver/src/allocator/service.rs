@@ -1,29 +1,19 @@
-//! What services get: a cluster address, node ports, a health check port; and the address fields that follow.
+//! What services get: a cluster address and the fields that follow from it; `ports` has the rest.
 
+use api::Value;
 use api::field::{Error, Path};
 use api::status::ApiError;
-use api::{Object, Value};
 use serde_json::json;
 
-use super::{Allocators, Held, RangeError, Thing};
+use super::{Allocators, Held, Thing};
 use crate::handlers::Ctx;
 use crate::registry::obj;
 
-fn service_type(service: &Value) -> &str {
+pub(super) fn service_type(service: &Value) -> &str {
     obj::text_at(service, "spec.type")
 }
 
-fn wants_node_ports(service: &Value) -> bool {
-    match service_type(service) {
-        "NodePort" => true,
-        "LoadBalancer" => {
-            obj::at(service, "spec.allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true)
-        }
-        _ => false,
-    }
-}
-
-fn wants_health_port(service: &Value) -> bool {
+pub(super) fn wants_health_port(service: &Value) -> bool {
     service_type(service) == "LoadBalancer" && obj::text_at(service, "spec.externalTrafficPolicy") == "Local"
 }
 
@@ -85,7 +75,7 @@ impl Allocators {
         } else {
             self.fill_address(ctx, service, &had, dry_run, held).await?;
         }
-        self.fill_ports(ctx, service, &had, dry_run, held).await
+        self.fill_ports(ctx, service, old, dry_run, held).await
     }
 
     async fn fill_address(
@@ -170,99 +160,6 @@ impl Allocators {
         spec.entry("ipFamilyPolicy").or_insert_with(|| "SingleStack".into());
         Ok(())
     }
-
-    async fn fill_ports(
-        &self,
-        ctx: &Ctx,
-        service: &mut Value,
-        had: &[Thing],
-        dry_run: bool,
-        held: &mut Held,
-    ) -> Result<(), ApiError> {
-        let wants = wants_node_ports(service);
-        let allowed = matches!(service_type(service), "NodePort" | "LoadBalancer");
-        let count = obj::at(service, "spec.ports").and_then(Value::as_array).map_or(0, Vec::len);
-        // A number given for one protocol serves the same port of another.
-        let mut by_port: Vec<(u64, String, u16)> = Vec::new();
-        for i in 0..count {
-            let Some(entry) = port_entry(service, i) else { continue };
-            let given = entry.get("nodePort").and_then(Value::as_u64).unwrap_or(0);
-            let number = entry.get("port").and_then(Value::as_u64).unwrap_or(0);
-            let protocol = entry.get("protocol").and_then(Value::as_str).unwrap_or("TCP").to_owned();
-            let port = if given != 0 {
-                if !allowed {
-                    continue;
-                }
-                let Ok(port) = u16::try_from(given) else { continue };
-                let again = by_port.iter().any(|(_, _, p)| *p == port);
-                if !again && !had.contains(&Thing::Port(port)) {
-                    self.take_port(ctx, service, i, port, dry_run, held).await?;
-                }
-                port
-            } else if wants {
-                let shared =
-                    by_port.iter().find(|(n, p, _)| *n == number && *p != protocol).map(|(.., port)| *port);
-                match shared {
-                    Some(port) => port,
-                    None => self.any_port(ctx, dry_run, held).await?,
-                }
-            } else {
-                continue;
-            };
-            by_port.push((number, protocol, port));
-            if let Some(entry) = port_entry(service, i) {
-                entry.insert("nodePort".into(), port.into());
-            }
-        }
-        if wants_health_port(service) && obj::number_at(service, "spec.healthCheckNodePort").unwrap_or(0) == 0
-        {
-            let port = self.any_port(ctx, dry_run, held).await?;
-            obj::child_mut(service, "spec").insert("healthCheckNodePort".into(), port.into());
-        }
-        Ok(())
-    }
-
-    async fn take_port(
-        &self,
-        ctx: &Ctx,
-        service: &Value,
-        index: usize,
-        port: u16,
-        dry_run: bool,
-        held: &mut Held,
-    ) -> Result<(), ApiError> {
-        let clash = |why: String| {
-            let ports = Path::new("spec.ports");
-            let entry = ports.index(index);
-            refused(service, Error::invalid(&entry.child("nodePort"), &Value::from(port), why))
-        };
-        let Some(n) = self.port_offset(port) else {
-            let (first, last) = self.port_range;
-            return Err(clash(format!(
-                "provided port is not in the valid range. The range of valid ports is {first}-{last}"
-            )));
-        };
-        match self.ports.take(ctx.server.storage(), n).await? {
-            Ok(()) => {
-                held_or_back(self, ctx, held, Thing::Port(port), dry_run).await;
-                Ok(())
-            }
-            Err(_) => Err(clash("provided port is already allocated".into())),
-        }
-    }
-
-    async fn any_port(&self, ctx: &Ctx, dry_run: bool, held: &mut Held) -> Result<u16, ApiError> {
-        let (first, last) = self.port_range;
-        let skip = static_ports(u32::from(last - first) + 1);
-        let n = self.ports.take_any(ctx.server.storage(), skip).await?.map_err(|e| match e {
-            RangeError::Full | RangeError::Taken => {
-                ApiError::internal("failed to allocate a nodePort: range is full")
-            }
-        })?;
-        let port = first + u16::try_from(n).unwrap_or(0);
-        held_or_back(self, ctx, held, Thing::Port(port), dry_run).await;
-        Ok(port)
-    }
 }
 
 /// A dry run gives back at once what it took to see whether it could.
@@ -274,18 +171,9 @@ async fn held_or_back(of: &Allocators, ctx: &Ctx, held: &mut Held, thing: Thing,
     }
 }
 
-fn port_entry(service: &mut Value, index: usize) -> Option<&mut Object> {
-    service.get_mut("spec")?.get_mut("ports")?.get_mut(index)?.as_object_mut()
-}
-
 /// How many addresses are left for those who ask for certain ones (`calculateRangeOffset`).
 fn static_addresses(size: u32) -> u32 {
     if size < 128 { 0 } else { (size / 16).clamp(16, 256) }
-}
-
-/// How many ports are left for those who ask for certain ones.
-fn static_ports(size: u32) -> u32 {
-    if size < 64 { 0 } else { (size / 32).clamp(16, 128) }
 }
 
 /// What a client left out of an update and meant to keep (`patchAllocatedValues`).

@@ -1,0 +1,223 @@
+//! Node ports of services: those that are asked for, and any others (`portallocator/operation.go`, `alloc.go`).
+
+use api::field::{Error, Path};
+use api::status::{ApiError, GroupName};
+use api::{Object, Value};
+
+use super::service::{service_type, wants_health_port};
+use super::{Allocators, Held, RangeError, Thing};
+use crate::handlers::Ctx;
+use crate::registry::obj;
+
+/// The last port before those that a dry run shows.
+const DRY_BASE: i64 = 32768;
+
+/// The ports that one write takes. A dry run takes nothing: it shows what could have been.
+struct Operation<'a> {
+    of: &'a Allocators,
+    ctx: &'a Ctx,
+    held: &'a mut Held,
+    dry: Option<Vec<i64>>,
+}
+
+impl Operation<'_> {
+    /// Takes one port; the inner error says why it cannot be had.
+    async fn take(&mut self, port: i64) -> Result<Result<(), String>, ApiError> {
+        const TAKEN: &str = "provided port is already allocated";
+        let storage = self.ctx.server.storage();
+        let found = u16::try_from(port).ok().and_then(|p| Some((p, self.of.port_offset(p)?)));
+        if let Some(dry) = &mut self.dry {
+            let free = match found {
+                Some((_, n)) => self.of.ports.is_free(storage, n).await?,
+                None => true,
+            };
+            if !free || dry.contains(&port) {
+                return Ok(Err(TAKEN.into()));
+            }
+            dry.push(port);
+            return Ok(Ok(()));
+        }
+        let Some((port, n)) = found else {
+            let (first, last) = self.of.port_range;
+            return Ok(Err(format!(
+                "provided port is not in the valid range. The range of valid ports is {first}-{last}"
+            )));
+        };
+        Ok(match self.of.ports.take(storage, n).await? {
+            Ok(()) => {
+                self.held.taken.push(Thing::Port(port));
+                Ok(())
+            }
+            Err(_) => Err(TAKEN.into()),
+        })
+    }
+
+    /// Takes any port.
+    async fn any(&mut self) -> Result<i64, ApiError> {
+        if let Some(dry) = &mut self.dry {
+            let port = dry.iter().copied().max().unwrap_or(DRY_BASE) + 1;
+            dry.push(port);
+            return Ok(port);
+        }
+        let (first, last) = self.of.port_range;
+        let skip = static_ports(u32::from(last - first) + 1);
+        let n = self.of.ports.take_any(self.ctx.server.storage(), skip).await?.map_err(|e| match e {
+            RangeError::Full | RangeError::Taken => {
+                ApiError::internal("failed to allocate a nodePort: range is full")
+            }
+        })?;
+        let port = first + u16::try_from(n).unwrap_or(0);
+        self.held.taken.push(Thing::Port(port));
+        Ok(port.into())
+    }
+
+    /// Takes the port that an entry of the service asks for.
+    async fn take_for(&mut self, service: &Value, index: usize, port: i64) -> Result<(), ApiError> {
+        self.take(port).await?.map_err(|why| {
+            let list = Path::new("spec.ports");
+            let entry = list.index(index);
+            let error = Error::invalid(&entry.child("nodePort"), &Value::from(port), why);
+            ApiError::invalid(GroupName { group: "", name: "Service" }, obj::name(service), &vec![error])
+        })
+    }
+
+    async fn health(&mut self, service: &mut Value) -> Result<(), ApiError> {
+        let given = obj::number_at(service, "spec.healthCheckNodePort").unwrap_or(0);
+        if given != 0 {
+            return self.take(given).await?.map_err(|why| {
+                ApiError::internal(format!(
+                    "failed to allocate requested HealthCheck NodePort {given}: {why}"
+                ))
+            });
+        }
+        let port = self.any().await?;
+        obj::child_mut(service, "spec").insert("healthCheckNodePort".into(), port.into());
+        Ok(())
+    }
+}
+
+/// How many ports are left for those who ask for certain ones.
+fn static_ports(size: u32) -> u32 {
+    if size < 64 { 0 } else { (size / 32).clamp(16, 128) }
+}
+
+fn has_ports(service: &Value) -> bool {
+    matches!(service_type(service), "NodePort" | "LoadBalancer")
+}
+
+/// `shouldAllocateNodePorts`.
+fn wants_ports(service: &Value) -> bool {
+    match service_type(service) {
+        "NodePort" => true,
+        "LoadBalancer" => {
+            obj::at(service, "spec.allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true)
+        }
+        _ => false,
+    }
+}
+
+fn number(entry: &Value, field: &str) -> i64 {
+    entry.get(field).and_then(Value::as_i64).unwrap_or(0)
+}
+
+fn entries(service: &Value) -> &[Value] {
+    obj::at(service, "spec.ports").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn entry_mut(service: &mut Value, index: usize) -> Option<&mut Object> {
+    service.get_mut("spec")?.get_mut("ports")?.get_mut(index)?.as_object_mut()
+}
+
+impl Allocators {
+    /// Gives a service the node ports that it needs. A changed one keeps those of `old`.
+    pub(super) async fn fill_ports(
+        &self,
+        ctx: &Ctx,
+        service: &mut Value,
+        old: Option<&Value>,
+        dry_run: bool,
+        held: &mut Held,
+    ) -> Result<(), ApiError> {
+        let mut operation = Operation { of: self, ctx, held, dry: dry_run.then(Vec::new) };
+        if has_ports(service) {
+            match old {
+                None => new_ports(&mut operation, service).await?,
+                Some(old) => changed_ports(&mut operation, service, old).await?,
+            }
+        }
+        if wants_health_port(service) && !old.is_some_and(wants_health_port) {
+            operation.health(service).await?;
+        }
+        Ok(())
+    }
+}
+
+/// `initNodePorts`: entries with the same port and another protocol share their node port.
+async fn new_ports(operation: &mut Operation<'_>, service: &mut Value) -> Result<(), ApiError> {
+    let wants = wants_ports(service);
+    let mut by_port: Vec<(i64, i64)> = Vec::new();
+    for i in 0..entries(service).len() {
+        let (port, given) = (number(&entries(service)[i], "port"), number(&entries(service)[i], "nodePort"));
+        if given == 0 && !wants {
+            continue;
+        }
+        let shared = by_port.iter().find(|(p, _)| *p == port).map(|(_, node_port)| *node_port);
+        let node_port = match shared {
+            Some(shared) if given == 0 || given == shared => shared,
+            Some(_) => {
+                operation.take_for(service, i, given).await?;
+                continue;
+            }
+            None => {
+                let mut same = entries(service).iter().filter(|e| number(e, "port") == port);
+                let asked = same.find_map(|e| Some(number(e, "nodePort")).filter(|n| *n != 0));
+                let node_port = match asked {
+                    Some(asked) => {
+                        operation.take_for(service, i, asked).await?;
+                        asked
+                    }
+                    None => operation.any().await?,
+                };
+                by_port.push((port, node_port));
+                node_port
+            }
+        };
+        if let Some(entry) = entry_mut(service, i) {
+            entry.insert("nodePort".into(), node_port.into());
+        }
+    }
+    Ok(())
+}
+
+/// `updateNodePorts`: what the service had is not taken again.
+async fn changed_ports(
+    operation: &mut Operation<'_>,
+    service: &mut Value,
+    old: &Value,
+) -> Result<(), ApiError> {
+    let wants = wants_ports(service);
+    let had: Vec<i64> = entries(old).iter().map(|e| number(e, "nodePort")).filter(|n| *n != 0).collect();
+    let (mut taken, mut seen): (Vec<i64>, Vec<(String, i64)>) = (Vec::new(), Vec::new());
+    for i in 0..entries(service).len() {
+        let entry = &entries(service)[i];
+        let protocol = entry.get("protocol").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut port = number(entry, "nodePort");
+        if port == 0 && !wants {
+            continue;
+        }
+        if port == 0 {
+            port = operation.any().await?;
+            if let Some(entry) = entry_mut(service, i) {
+                entry.insert("nodePort".into(), port.into());
+            }
+        } else if !had.contains(&port) && !taken.contains(&port) {
+            operation.take_for(service, i, port).await?;
+            taken.push(port);
+        }
+        if seen.iter().any(|(p, n)| *p == protocol && *n == port) {
+            return Err(ApiError::new(500, "", format!("duplicate nodePort: {{{protocol} {port}}}")));
+        }
+        seen.push((protocol, port));
+    }
+    Ok(())
+}
