@@ -73,6 +73,9 @@ pub struct Options {
     /// The key that tokens are signed with.
     #[arg(long)]
     pub service_account_signing_key_file: Option<PathBuf>,
+    /// Where others find the keys of service account tokens, when it is not this server.
+    #[arg(long)]
+    pub service_account_jwks_uri: Option<String>,
     /// Audiences of tokens.
     #[arg(long, value_delimiter = ',')]
     pub api_audiences: Vec<String>,
@@ -221,7 +224,6 @@ const IGNORED: &[&str] = &[
     "requestheader-group-headers",
     "requestheader-username-headers",
     "service-account-extend-token-expiration",
-    "service-account-jwks-uri",
     "service-account-lookup",
     "service-account-max-token-expiration",
     "shutdown-delay-duration",

@@ -2,12 +2,11 @@
 
 use api::Value;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::json;
 
-use super::User;
+use super::{User, jwks};
 use crate::Server;
 use crate::registry::obj;
 
@@ -17,6 +16,8 @@ const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
 struct Verifier {
     algorithm: Algorithm,
     key: DecodingKey,
+    /// The key as others may read it.
+    jwk: Option<Value>,
 }
 
 /// The key that signs, with its name for token headers.
@@ -231,12 +232,13 @@ fn verifier(pem: &str) -> Result<Verifier, String> {
 }
 
 fn public(pem: &str, elliptic: bool) -> Result<Verifier, String> {
-    let key = if elliptic {
-        DecodingKey::from_ec_pem(pem.as_bytes()).map(|key| Verifier { algorithm: Algorithm::ES256, key })
+    let (key, algorithm) = if elliptic {
+        (DecodingKey::from_ec_pem(pem.as_bytes()), Algorithm::ES256)
     } else {
-        DecodingKey::from_rsa_pem(pem.as_bytes()).map(|key| Verifier { algorithm: Algorithm::RS256, key })
+        (DecodingKey::from_rsa_pem(pem.as_bytes()), Algorithm::RS256)
     };
-    key.map_err(|e| e.to_string())
+    let jwk = jwks::spki_of_pem(pem).and_then(|spki| jwks::jwk(&spki));
+    Ok(Verifier { algorithm, key: key.map_err(|e| e.to_string())?, jwk })
 }
 
 fn signer(pem: &str) -> Result<Signer, String> {
@@ -248,26 +250,31 @@ fn signer(pem: &str) -> Result<Signer, String> {
         EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())
     };
     let algorithm = if elliptic { Algorithm::ES256 } else { Algorithm::RS256 };
-    use sha2::Digest;
-    let id = URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(pair.subject_public_key_info()));
+    let id = jwks::key_id(&pair.subject_public_key_info());
     Ok(Signer { algorithm, key: key.map_err(|e| e.to_string())?, id })
 }
 
 impl Keys {
-    /// The public keys as a JSON Web Key Set; empty where a key has no such form.
+    /// The public keys as a JSON Web Key Set.
     pub fn jwks(&self) -> Value {
-        json!({"keys": []})
+        let mut keys: Vec<&Value> = Vec::new();
+        for key in self.verifiers.iter().filter_map(|v| v.jwk.as_ref()) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        json!({"keys": keys})
     }
-}
 
-/// What `/.well-known/openid-configuration` says.
-pub fn discovery(keys: &Keys, jwks_uri: &str) -> Value {
-    let algorithms: Vec<&str> = match keys.signer.as_ref().map(|s| s.algorithm) {
-        Some(Algorithm::ES256) => vec!["ES256"],
-        _ => vec!["RS256"],
-    };
-    json!({
-        "issuer": keys.issuer(), "jwks_uri": jwks_uri, "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": algorithms,
-    })
+    /// What `/.well-known/openid-configuration` says.
+    pub fn discovery(&self, jwks_uri: &str) -> Value {
+        let mut algorithms: Vec<&str> =
+            self.verifiers.iter().filter_map(|v| v.jwk.as_ref()?.get("alg")?.as_str()).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        json!({
+            "issuer": self.issuer(), "jwks_uri": jwks_uri, "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": algorithms,
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! Who asks: static tokens, service account tokens, client certificates, impersonation, nobody.
 
 pub mod impersonate;
+mod jwks;
 pub mod keys;
 pub mod tokens;
 pub mod x509;

@@ -2,14 +2,14 @@
 
 use api::status::ApiError;
 use bytes::Bytes;
-use http::Method;
 use http::request::Parts;
+use http::{HeaderValue, Method, header};
 
 use super::Server;
 use crate::http::Response;
-use crate::negotiate::{self, encode};
+use crate::negotiate::encode;
 use crate::request::Query;
-use crate::{authn, discovery, health, metrics};
+use crate::{discovery, health, metrics};
 
 /// Answers, or says that there is nothing.
 pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Result<Response, ApiError> {
@@ -30,17 +30,11 @@ pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Res
         "/version" => method(get, || discovery::version(server, parts, query)),
         "/metrics" => method(get, || Ok(encode::text(200, metrics::render(server)))),
         "/api" | "/apis" => method(get, || discovery::root(server, parts, query, trimmed)),
-        "/openid/v1/jwks" => method(get, || {
-            Ok(encode::json_bytes(
-                200,
-                Bytes::from(server.keys().jwks().to_string()),
-                &negotiate::Accept::JSON,
-            ))
-        }),
+        JWKS => method(get, || Ok(openid(&server.keys().jwks(), "application/jwk-set+json"))),
         "/.well-known/openid-configuration" => method(get, || {
-            let uri = format!("{}/openid/v1/jwks", server.keys().issuer());
-            let value = authn::keys::discovery(server.keys(), &uri);
-            Ok(encode::value(200, &value, &negotiate::Accept::JSON))
+            let own = || format!("https://{}{JWKS}", server.advertised());
+            let uri = server.options().service_account_jwks_uri.clone().unwrap_or_else(own);
+            Ok(openid(&server.keys().discovery(&uri), "application/json"))
         }),
         _ => {
             if let Some(response) = crate::openapi::answer(server, parts, query).await {
@@ -52,6 +46,17 @@ pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Res
             Ok(not_found())
         }
     }
+}
+
+/// Where others find the keys that check service account tokens.
+const JWKS: &str = "/openid/v1/jwks";
+
+/// An answer that others may keep for an hour.
+fn openid(value: &api::Value, content_type: &'static str) -> Response {
+    let mut response = encode::whole(200, Bytes::from(value.to_string()), content_type, false);
+    let kept = HeaderValue::from_static("public, max-age=3600");
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
+    response
 }
 
 fn not_found() -> Response {
