@@ -38,6 +38,9 @@ pub struct Decoded {
     pub object: Value,
     /// `unknown field "spec.x"`, `duplicate field "a"` in the order in which they came: texts of warnings.
     pub warnings: Vec<String>,
+    /// Whether the object has empty lists or maps that upstream's store does not tell from missing ones:
+    /// [`zero::normalise`] takes them away.
+    pub empties: bool,
 }
 
 /// The type that a request must send.
@@ -129,7 +132,7 @@ pub fn decode_converted(
         fields.insert("kind".to_owned(), target.kind.into());
         fields.insert("apiVersion".to_owned(), kinds::group_version(target.group, target.version).into());
     }
-    Ok(Decoded { object: decoded.value, warnings: decoded.strict })
+    Ok(Decoded { object: decoded.value, warnings: decoded.strict, empties: decoded.empties })
 }
 
 pub(crate) fn cannot_be_handled(kind: &str, version: &str, expected: &str, why: &str) -> ApiError {
@@ -144,6 +147,8 @@ pub struct Typed {
     pub value: Value,
     /// Unknown and duplicate fields.
     pub strict: Vec<String>,
+    /// Whether empty lists or maps were kept; see [`Decoded::empties`].
+    pub empties: bool,
 }
 
 /// Reads JSON against a type; the error is Go's, without a frame around it.
@@ -165,6 +170,7 @@ pub fn typed(schemas: &Schemas, ty: &Type, text: &[u8], strict: bool) -> Result<
             None => Ok(Typed {
                 value: value.unwrap_or_else(|| zero::value(schemas, ty)),
                 strict: decoder.strict.unwrap_or_default(),
+                empties: decoder.empties,
             }),
         },
     }
@@ -176,7 +182,7 @@ pub fn untyped(text: &[u8]) -> Result<Typed, String> {
     let read = reader.value_with_duplicates().and_then(|read| reader.end().map(|()| read));
     let (value, duplicates) = read.map_err(|_| malformed(text))?;
     let report = |path: String| format!("duplicate field {}", crate::field::go_quote(&path));
-    Ok(Typed { value, strict: duplicates.into_iter().map(report).collect() })
+    Ok(Typed { value, strict: duplicates.into_iter().map(report).collect(), empties: false })
 }
 
 fn malformed(text: &[u8]) -> String {

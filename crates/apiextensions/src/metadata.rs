@@ -14,6 +14,9 @@ fn typed(metadata: &Value) -> Result<(Value, Vec<String>), String> {
     let text = serde_json::to_vec(metadata).map_err(|e| e.to_string())?;
     let read = api::decode::typed(builtin(), &Type::Struct(ty), &text, true)?;
     let mut value = read.value;
+    if read.empties {
+        api::decode::zero::normalise(builtin(), &Type::Struct(ty), &mut value);
+    }
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|name, value| name != "creationTimestamp" || !value.is_null());
     }

@@ -10,7 +10,9 @@ use crate::request::Info;
 pub struct Attributes<'a> {
     /// Who asks.
     pub user: &'a User,
-    /// For what.
+    /// What they want to do.
+    pub verb: &'a str,
+    /// With what.
     pub info: &'a Info,
     /// The path, for what is no resource.
     pub path: &'a str,
@@ -64,16 +66,18 @@ impl Authorizers {
         Ok(Authorizers(authorizers))
     }
 
+    /// The first opinion.
+    pub fn decide(&self, attributes: &Attributes<'_>) -> Decision {
+        let mut opinions = self.0.iter().map(|a| a.authorize(attributes));
+        opinions.find(|d| *d != Decision::NoOpinion).unwrap_or(Decision::NoOpinion)
+    }
+
     /// Refuses what nobody allows.
     pub fn check(&self, attributes: &Attributes<'_>) -> Result<(), ApiError> {
-        for authorizer in &self.0 {
-            match authorizer.authorize(attributes) {
-                Decision::Allow => return Ok(()),
-                Decision::Deny => break,
-                Decision::NoOpinion => {}
-            }
+        match self.decide(attributes) {
+            Decision::Allow => Ok(()),
+            Decision::Deny | Decision::NoOpinion => Err(forbidden(attributes)),
         }
-        Err(forbidden(attributes))
     }
 }
 
@@ -111,7 +115,7 @@ mod tests {
         assert!(Authorizers::new(&[]).is_err());
         let user = User::anonymous();
         let info = Info { is_resource: true, verb: "list", resource: "pods".into(), ..Info::default() };
-        let asked = Attributes { user: &user, info: &info, path: "/api/v1/pods" };
+        let asked = Attributes { user: &user, verb: info.verb, info: &info, path: "/api/v1/pods" };
         assert!(Authorizers::new(&["AlwaysAllow".into()]).unwrap().check(&asked).is_ok());
         let refused = Authorizers::new(&["AlwaysDeny".into()]).unwrap().check(&asked).unwrap_err();
         assert_eq!(

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -195,6 +196,11 @@ impl Server {
         &self.0.allocators
     }
 
+    /// Who may do what.
+    pub fn authorizers(&self) -> &Authorizers {
+        &self.0.authorizers
+    }
+
     /// The static tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
@@ -300,7 +306,7 @@ impl Server {
         let user = authn::authenticate(self, peer, &parts.headers).await?;
         let user = authn::impersonate::user(&parts.headers)?.unwrap_or(user);
         let path = parts.uri.path();
-        self.0.authorizers.check(&authz::Attributes { user: &user, info, path })?;
+        self.0.authorizers.check(&authz::Attributes { user: &user, verb: info.verb, info, path })?;
         let slot = if long || !info.is_resource {
             None
         } else {
@@ -332,7 +338,8 @@ impl Server {
         let Some(resource) = resource else { return (Err(ApiError::no_such_resource()), Vec::new()) };
         let server = self.clone();
         let warnings = Mutex::default();
-        let ctx = Ctx { server, info, query, parts, user, resource, warnings };
+        let ctx =
+            Ctx { server, info, query, parts, user, resource, warnings, empties: AtomicBool::new(false) };
         handlers::dispatch(ctx, body).await
     }
 

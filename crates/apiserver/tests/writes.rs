@@ -1,4 +1,4 @@
-//! Strategic patches as `kubectl set image` sends them: a server on the memory store, asked as a tower service.
+//! Writes whose answers depend on more than one rule: a server on the memory store, asked as a tower service.
 
 // A test may panic; clippy knows that of the tests themselves, not of what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -89,4 +89,93 @@ async fn directives_reach_metadata_and_the_whole_object() {
         "the name of the object (m based on URL) was undeterminable: name must be provided"
     );
     stop.cancel();
+}
+
+const SERVICES: &str = "/api/v1/namespaces/default/services";
+
+/// Two entries with one number were let through, and a dry run showed the same free port twice.
+#[tokio::test]
+async fn node_ports_of_one_service_are_shared_by_port_and_given_once() {
+    let stop = CancellationToken::new();
+    let server = server(&stop).await;
+    let service = |name: &str, ports: Value| json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": ports}});
+    let twice =
+        json!([{"name": "a", "port": 80, "nodePort": 31101}, {"name": "b", "port": 81, "nodePort": 31101}]);
+    for path in [SERVICES.to_owned(), format!("{SERVICES}?dryRun=All")] {
+        let (code, _, status) = send(&server, "POST", &path, service("twice", twice.clone())).await;
+        let text = status["message"].as_str().unwrap();
+        assert_eq!(code, 422);
+        assert!(
+            text.contains("spec.ports[1].nodePort: Invalid value: 31101: provided port is already allocated"),
+            "{text}"
+        );
+    }
+    let both = json!([{"name": "t", "port": 53, "protocol": "TCP"}, {"name": "u", "port": 53, "protocol": "UDP"},
+        {"name": "w", "port": 80}]);
+    for path in [SERVICES.to_owned(), format!("{SERVICES}?dryRun=All")] {
+        let (code, _, made) = send(&server, "POST", &path, service("both", both.clone())).await;
+        assert_eq!(code, if path == SERVICES { 201 } else { 409 }, "{made}");
+        if code == 201 {
+            let ports = &made["spec"]["ports"];
+            assert_eq!(ports[0]["nodePort"], ports[1]["nodePort"]);
+            assert_ne!(ports[0]["nodePort"], ports[2]["nodePort"]);
+        }
+    }
+}
+
+/// Labels that are made for a job's template were validated in its own metadata too, which gets them afterwards.
+#[tokio::test]
+async fn a_job_has_its_templates_labels_once_it_is_stored() {
+    let stop = CancellationToken::new();
+    let server = server(&stop).await;
+    let job = |name: &str| {
+        json!({"metadata": {"name": name}, "spec": {"template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "c", "image": "i"}]}}}})
+    };
+    let path = "/apis/batch/v1/namespaces/default/jobs";
+    let (_, _, status) = send(&server, "POST", path, job("-a")).await;
+    assert!(!status["message"].as_str().unwrap().contains("metadata.labels:"), "{status}");
+    let (_, _, made) = send(&server, "POST", path, job("a")).await;
+    assert_eq!(made["metadata"]["labels"], made["spec"]["template"]["metadata"]["labels"]);
+    assert_eq!(made["metadata"]["labels"]["job-name"], "a");
+}
+
+/// Reviews were answered without being looked at, and who manages what said that a new object's own fields were set.
+#[tokio::test]
+async fn reviews_are_validated_as_upstream_does() {
+    let stop = CancellationToken::new();
+    let server = server(&stop).await;
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let (code, _, status) =
+        send(&server, "POST", path, json!({"metadata": {"name": "x"}, "spec": {"user": "a"}})).await;
+    let text = status["message"].as_str().unwrap();
+    assert_eq!(code, 422);
+    assert!(text.starts_with(".authorization.k8s.io \"\" is invalid: [spec.resourceAttributes: "), "{text}");
+    assert!(text.contains("\"fieldsV1\":{\"f:spec\":{\"f:user\":{}}}"), "{text}");
+    let ask = json!({"spec": {"user": "a", "resourceAttributes": {"verb": "get", "resource": "pods"}}});
+    let (code, _, answer) = send(&server, "POST", path, ask).await;
+    assert_eq!((code, &answer["status"]), (201, &json!({"allowed": true})));
+    let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let (_, _, answer) = send(&server, "POST", path, json!({"spec": {"token": "nobody's"}})).await;
+    assert_eq!(answer["status"]["error"], "invalid bearer token");
+}
+
+/// An empty list is not a missing one: defaults leave it alone and validation shows it.
+#[tokio::test]
+async fn empty_lists_are_refused_as_such_and_stored_as_missing() {
+    let stop = CancellationToken::new();
+    let server = server(&stop).await;
+    let path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+    let scaler = |policies: Value| {
+        json!({"metadata": {"name": "x"}, "spec": {"maxReplicas": 3, "behavior": {"scaleUp": policies},
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}})
+    };
+    let (code, _, status) = send(&server, "POST", path, scaler(json!({"policies": []}))).await;
+    assert_eq!(code, 422, "{status}");
+    assert_eq!(send(&server, "POST", path, scaler(json!({}))).await.0, 201);
+    let path = "/api/v1/namespaces/default/configmaps";
+    let (_, _, made) =
+        send(&server, "POST", path, json!({"metadata": {"name": "x", "labels": {}}, "data": {}})).await;
+    assert!(made.get("data").is_none() && made["metadata"].get("labels").is_none(), "{made}");
+    assert!(made["metadata"].get("managedFields").is_none(), "{made}");
 }

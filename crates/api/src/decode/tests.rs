@@ -19,7 +19,9 @@ fn objects_come_out_as_go_writes_them() {
     let body = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","labels":{},"creationTimestamp":null},"spec":{
         "hostNetwork":false,"terminationGracePeriodSeconds":0,"nodeName":"","volumes":[],"restartPolicy":null,
         "containers":[{"name":"c","resources":{"limits":{"cpu":"1000m","memory":1024}},"ports":[{"containerPort":80,"hostPort":0}]}]}}"#;
-    let decoded = pod(body, FieldValidation::Strict).unwrap();
+    let mut decoded = pod(body, FieldValidation::Strict).unwrap();
+    let ty = Type::Struct(schema::builtin().by_name("io.k8s.api.core.v1.Pod").unwrap());
+    zero::normalise(schema::builtin(), &ty, &mut decoded.object);
     assert_eq!(
         decoded.object,
         json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}, "status": {}, "spec": {
@@ -176,4 +178,18 @@ fn many_deep_duplicates_stay_cheap() {
     let start = std::time::Instant::now();
     assert_eq!(untyped(deep.as_bytes()).unwrap().strict.len(), 1);
     assert!(start.elapsed() < std::time::Duration::from_secs(5));
+}
+
+/// Empty lists and maps were dropped at once: defaults and validation could not tell them from missing ones.
+#[test]
+fn what_was_sent_empty_is_seen_until_it_is_stored() {
+    let body = r#"{"apiVersion":"v1","kind":"Pod","spec":{"containers":[],"volumes":[],"nodeSelector":{}}}"#;
+    let decoded = pod(body, FieldValidation::Strict).unwrap();
+    assert!(decoded.empties);
+    let mut object = decoded.object;
+    assert_eq!(object["spec"]["volumes"], json!([]));
+    let ty = schema::builtin().by_name("io.k8s.api.core.v1.Pod").unwrap();
+    zero::normalise(schema::builtin(), &Type::Struct(ty), &mut object);
+    assert_eq!(object["spec"], json!({"containers": null}));
+    assert!(!pod(r#"{"apiVersion":"v1","kind":"Pod"}"#, FieldValidation::Strict).unwrap().empties);
 }

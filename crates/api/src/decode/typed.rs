@@ -115,6 +115,8 @@ pub(super) struct Decoder<'a> {
     pub(super) saved: Option<String>,
     /// Unknown and duplicate fields, when somebody wants to know.
     pub(super) strict: Option<Vec<String>>,
+    /// Whether empty lists or maps were kept that the store takes for missing ones.
+    pub(super) empties: bool,
     depth: usize,
 }
 
@@ -123,7 +125,7 @@ type Result<T> = std::result::Result<T, Fatal>;
 impl<'a> Decoder<'a> {
     pub(super) fn new(text: &'a [u8], schemas: &'a Schemas, strict: bool) -> Decoder<'a> {
         let strict = strict.then(Vec::new);
-        Decoder { reader: Reader::new(text), schemas, saved: None, strict, depth: 0 }
+        Decoder { reader: Reader::new(text), schemas, saved: None, strict, empties: false, depth: 0 }
     }
 
     pub(super) fn save(&mut self, at: &At<'_>, found: &str, ty: &Type) {
@@ -261,6 +263,11 @@ impl<'a> Decoder<'a> {
             let here = At::Field { parent: at, of, field };
             match self.value(&field.ty, &here)? {
                 Some(value) if zero::is_written(field, &value) => {
+                    out.insert(key.into_owned(), value);
+                }
+                // Not nil in Go: defaults and validation see the difference, the store does not.
+                Some(value) if matches!(field.ty, Type::List(_) | Type::Map(_)) => {
+                    self.empties = true;
                     out.insert(key.into_owned(), value);
                 }
                 Some(_) => {

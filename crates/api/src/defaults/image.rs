@@ -27,6 +27,11 @@ fn tag(image: &str) -> Option<&str> {
     })
 }
 
+/// The longest path of a name, behind its registry.
+const PATH_MAX_BYTES: usize = 255;
+/// What stands before names of one part.
+const OFFICIAL: &str = "library/";
+
 fn is_name(name: &str) -> bool {
     let mut parts: Vec<&str> = name.split('/').collect();
     let domain = |part: &str| {
@@ -46,7 +51,9 @@ fn is_name(name: &str) -> bool {
             return false;
         }
     }
-    parts.iter().all(|p| is_component(p))
+    let path = parts.iter().map(|p| p.len() + 1).sum::<usize>().saturating_sub(1);
+    let path = if name.contains('/') { path } else { OFFICIAL.len() + path };
+    path <= PATH_MAX_BYTES && parts.iter().all(|p| is_component(p))
 }
 
 /// Lower case letters and digits, joined by one of `.`, `_`, `__` or any number of `-`.
@@ -95,8 +102,12 @@ mod tests {
             assert_eq!(pull_policy(image), "Always", "{image}");
         }
         let digest = format!("nginx@sha256:{}", "a".repeat(64));
-        for image in ["nginx:1.13", "a.io:5000/x:v1", &digest, "", "Bad", "a b", "x:"] {
+        let long = "a".repeat(254);
+        for image in ["nginx:1.13", "a.io:5000/x:v1", &digest, "", "Bad", "a b", "x:", &long] {
             assert_eq!(pull_policy(image), "IfNotPresent", "{image}");
         }
+        // Names of one part are officially longer than they look; a registry does not count.
+        assert_eq!(pull_policy(&"a".repeat(247)), "Always");
+        assert_eq!(pull_policy(&format!("a.io/{long}")), "Always");
     }
 }

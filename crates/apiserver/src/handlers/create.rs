@@ -116,6 +116,8 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
         let name = obj::name(&object).to_owned();
         let attributes = Attributes { name: &name, ..attributes };
         server.admission().validate(server, &attributes, Some(&object)).await?;
+        codec::settle(ctx, &mut object);
+        strategy::read_back(resource, &mut object);
         let stored = put(ctx, &mut object, options.dry_run).await;
         if stored.is_err() || options.dry_run {
             server.admission().rollback(server, &attributes, Some(&object)).await;

@@ -1,5 +1,8 @@
 //! `metadata.managedFields` and server-side apply: calls into `patch::apply`.
 
+use std::sync::atomic::Ordering;
+
+use api::decode::zero;
 use api::schema::{self, Type};
 use api::status::ApiError;
 use api::{Object, Value};
@@ -98,6 +101,12 @@ fn reset(resource: &Resource, subresource: &str) -> Set {
     set
 }
 
+/// A new object of the version that is asked. Custom resources begin with nothing.
+fn empty(resource: &Resource) -> Object {
+    let ty = resource.api.ty.filter(|_| !resource.custom);
+    fields(ty.map_or(Value::Null, |ty| zero::value(schema::builtin(), &Type::Struct(ty))))
+}
+
 fn fields(value: Value) -> Object {
     match value {
         Value::Object(fields) => fields,
@@ -116,19 +125,39 @@ pub fn track(
     if options.tracked {
         return Ok(());
     }
+    if !ctx.empties.load(Ordering::Relaxed) {
+        return track_settled(ctx, object, old, subresource, options);
+    }
+    // Nobody owns what will not be there.
+    let mut settled = object.clone();
+    codec::settle(ctx, &mut settled);
+    track_settled(ctx, &mut settled, old, subresource, options)?;
+    let managed = obj::metadata(&settled).and_then(|m| m.get("managedFields")).cloned();
+    set_managed(object, managed);
+    Ok(())
+}
+
+fn track_settled(
+    ctx: &Ctx,
+    object: &mut Value,
+    old: Option<&Value>,
+    subresource: &str,
+    options: &WriteOptions,
+) -> Result<(), ApiError> {
     let resource = &ctx.resource;
     let kinds = Kinds::of(resource);
     let view = View(&kinds);
     let version = resource.group_version();
     let set = reset(resource, subresource);
     let manager = ctx.manager(&options.field_manager);
-    let now = obj::now();
+    let (now, new) = (obj::now(), empty(resource));
     let request = Request {
         versions: &view,
         version: &version,
         subresource,
         manager: &manager,
         reset: &set,
+        empty: &new,
         now: &now,
     };
     let empty = Object::new();
@@ -258,13 +287,14 @@ fn merged(
     let view = View(&kinds);
     let version = resource.group_version();
     let set = reset(resource, subresource);
-    let now = obj::now();
+    let (now, new) = (obj::now(), empty(resource));
     let request = Request {
         versions: &view,
         version: &version,
         subresource,
         manager: &options.field_manager,
         reset: &set,
+        empty: &new,
         now: &now,
     };
     let live = match live {

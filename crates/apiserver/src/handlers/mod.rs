@@ -13,6 +13,7 @@ pub mod watch;
 pub mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use api::Value;
 use api::status::ApiError;
@@ -48,6 +49,8 @@ pub struct Ctx {
     pub resource: Arc<Resource>,
     /// `Warning` headers of the answer.
     pub warnings: Mutex<Vec<String>>,
+    /// Whether the body had empty lists or maps, which go away before the object is stored.
+    pub empties: AtomicBool,
 }
 
 impl Ctx {

@@ -1,5 +1,7 @@
 //! PATCH: JSON patch, merge patch, strategic merge patch, apply (`endpoints/handlers/patch.go`).
 
+use std::sync::atomic::Ordering;
+
 use api::Value;
 use api::status::ApiError;
 use bytes::Bytes;
@@ -152,6 +154,9 @@ fn decode_again(
         for text in strict {
             ctx.warn(text);
         }
+    }
+    if typed.empties {
+        ctx.empties.store(true, Ordering::Relaxed);
     }
     Ok(typed.value)
 }

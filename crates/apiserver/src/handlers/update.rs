@@ -213,6 +213,7 @@ pub async fn store_changed(
     let result = async {
         write::validate_update(ctx, subresource, &object, &old.object)?;
         write::warn_update(ctx, subresource, &object, &old.object);
+        codec::settle(ctx, &mut object);
         super::managed::keep_times(&mut object, &old.object);
         server.admission().validate(server, &attributes, Some(&object)).await?;
         let stored = put(ctx, old, &mut object, options).await;

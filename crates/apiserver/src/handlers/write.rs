@@ -53,10 +53,7 @@ pub fn decode(
         return crate::crd::custom::decode(ctx, custom, bytes, media, options.field_validation);
     }
     let decoded = codec::decode(bytes, media, what.kind, what.ty, options.field_validation)?;
-    for warning in decoded.warnings {
-        ctx.warn(warning);
-    }
-    let mut object = decoded.object;
+    let mut object = decoded.tell(ctx);
     let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let expected = what.kind.group_version();
     if api_version != expected {

@@ -1,11 +1,12 @@
 //! From bytes to a defaulted object of the hub version, and back to the version that was asked: calls into `api`.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 
 use api::Value;
 use api::decode;
 pub use api::decode::FieldValidation;
-use api::schema::{self, StructId};
+use api::schema::{self, StructId, Type};
 use api::status::ApiError;
 
 use super::obj;
@@ -39,6 +40,21 @@ pub struct Decoded {
     pub object: Value,
     /// What was wrong but is let through.
     pub warnings: Vec<String>,
+    /// Whether it has empty lists or maps: see [`settle`].
+    pub empties: bool,
+}
+
+impl Decoded {
+    /// The object; the request's context learns the rest.
+    pub fn tell(self, ctx: &Ctx) -> Value {
+        for warning in self.warnings {
+            ctx.warn(warning);
+        }
+        if self.empties {
+            ctx.empties.store(true, Ordering::Relaxed);
+        }
+        self.object
+    }
 }
 
 /// Decodes a body as an object of a kind; fields that the schema does not know are dropped.
@@ -80,7 +96,7 @@ pub fn decode(
     }
     let decoded = decode::decode(&target, &json, validation)?;
     twice.extend(decoded.warnings);
-    Ok(Decoded { object: decoded.object, warnings: twice })
+    Ok(Decoded { object: decoded.object, warnings: twice, empties: decoded.empties })
 }
 
 /// A body of a kind without a type.
@@ -92,7 +108,18 @@ fn untyped(json: &[u8], kind: Kind<'_>) -> Result<Decoded, ApiError> {
         map.entry("kind").or_insert_with(|| kind.kind.into());
     }
     obj::metadata_mut(&mut object);
-    Ok(Decoded { object, warnings: typed.strict })
+    Ok(Decoded { object, warnings: typed.strict, empties: false })
+}
+
+/// Defaults and validation tell an empty list from a missing one, upstream's store does not: what a request sent empty
+/// goes away here, between the two.
+pub fn settle(ctx: &Ctx, object: &mut Value) {
+    if !ctx.empties.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Some(ty) = ctx.resource.api.hub().ty.filter(|_| !ctx.resource.custom) {
+        decode::zero::normalise(schema::builtin(), &Type::Struct(ty), object);
+    }
 }
 
 /// Fills in the defaults of the version that the object has.
@@ -154,8 +181,5 @@ pub fn recheck(
     let bytes = serde_json::to_vec(&object).map_err(ApiError::internal)?;
     let kind = Kind { group: &resource.group, version: &resource.version, kind: &resource.kind };
     let decoded = decode(&bytes, Media::Json, kind, Some(ty), options.field_validation)?;
-    for warning in decoded.warnings {
-        ctx.warn(warning);
-    }
-    Ok(decoded.object)
+    Ok(decoded.tell(ctx))
 }

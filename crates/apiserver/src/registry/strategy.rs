@@ -170,7 +170,8 @@ pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
             object["status"] = json!({"phase": "Pending"});
             data_sources(object);
         }
-        ("batch", "jobs") => job_selector(resource, object),
+        ("batch", "jobs") => job_selector(object),
+        ("", "serviceaccounts") => bare_secrets(object),
         ("apps", "daemonsets") => set_template_generation(object, 1),
         ("apiextensions.k8s.io", "customresourcedefinitions") => apiextensions::names::initial_status(object),
         ("certificates.k8s.io", "certificatesigningrequests") => requester(object, user),
@@ -228,7 +229,7 @@ fn data_sources(claim: &mut Value) {
 }
 
 /// `generateSelector` of jobs: unless `manualSelector` is set, the job's pods are known by its uid.
-fn job_selector(resource: &Resource, job: &mut Value) {
+fn job_selector(job: &mut Value) {
     let (uid, name) = (obj::uid(job).to_owned(), obj::name(job).to_owned());
     if obj::at(job, "spec.manualSelector").and_then(Value::as_bool) == Some(true) {
         return;
@@ -251,8 +252,7 @@ fn job_selector(resource: &Resource, job: &mut Value) {
     if let Some(matched) = matched.as_object_mut() {
         matched.entry("batch.kubernetes.io/controller-uid").or_insert_with(|| uid.into());
     }
-    // Upstream defaults again what it reads back: a job without labels has its template's.
-    let hub = api::kinds::Resource { kind: resource.api.kind.clone(), index: 0 };
+    // In Go the labels that a job has from its template are the template's own map.
     let own = obj::metadata(job).and_then(|m| m.get("labels")).and_then(Value::as_object);
     let template = obj::at(job, "spec.template.metadata.labels").cloned();
     let shared = own.is_some_and(|own| {
@@ -265,7 +265,23 @@ fn job_selector(resource: &Resource, job: &mut Value) {
     if let (true, Some(template)) = (shared, template) {
         obj::metadata_mut(job).insert("labels".into(), template);
     }
-    api::defaults::apply(&hub, job);
+}
+
+/// Upstream defaults again what it reads back from its store: a job without labels gets those that were made for its
+/// template.
+pub fn read_back(resource: &Resource, object: &mut Value) {
+    if resource.is("batch", "jobs") {
+        let hub = api::kinds::Resource { kind: resource.api.kind.clone(), index: 0 };
+        api::defaults::apply(&hub, object);
+    }
+}
+
+/// `cleanSecretReferences`: a service account knows its secrets by name alone.
+fn bare_secrets(account: &mut Value) {
+    let secrets = account.get_mut("secrets").and_then(Value::as_array_mut);
+    for secret in secrets.into_iter().flatten().filter_map(Value::as_object_mut) {
+        secret.retain(|field, _| field == "name");
+    }
 }
 
 /// Fields of the object, beside metadata and status, that a kind has: all of them make a new generation.
@@ -321,6 +337,7 @@ fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
             };
         }
         ("", "persistentvolumeclaims") => data_sources(object),
+        ("", "serviceaccounts") => bare_secrets(object),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             apiextensions::names::keep_stored_version(object);
         }

@@ -43,6 +43,8 @@ pub struct Request<'a, V> {
     pub manager: &'a str,
     /// Fields that this endpoint resets, and that nobody comes to own through it (`GetResetFields`).
     pub reset: &'a Set,
+    /// A new object of the version, as Go makes it: nobody owns what it has already.
+    pub empty: &'a Object,
     /// RFC 3339.
     pub now: &'a str,
 }
@@ -78,7 +80,7 @@ pub fn update<V: Versions>(live: &Object, new: &mut Object, request: &Request<'_
         // Nobody has applied to this object and its managers were reset: it stays untracked.
         return;
     }
-    let mut live = live.clone();
+    let mut live = if live.is_empty() { request.empty.clone() } else { live.clone() };
     set_entries(&mut live, None);
     if let Some(managers) = update_managers(&live, new, managers, request.id(false), request) {
         set_entries(new, managed::encode(&managers));
@@ -145,7 +147,7 @@ pub fn apply<V: Versions>(
     if managers.is_empty() {
         let before = ManagerId { name: "before-first-apply".to_owned(), ..request.id(false) };
         let before = ManagerId { subresource: request.subresource.to_owned(), ..before };
-        managers = update_managers(&Object::new(), &live, managers, before, request).unwrap_or_default();
+        managers = update_managers(request.empty, &live, managers, before, request).unwrap_or_default();
     }
     let result = match apply_managed(&live, config, &schema, managers.clone(), force, request) {
         Err(conflicts) if request.manager == "kubectl" => {

@@ -1,17 +1,17 @@
 //! Kinds that are asked and answered, and never stored: who am I, is this token good, may they do that.
 
 use api::Value;
-use api::field::{Error, Path};
-use api::status::ApiError;
+use api::status::{ApiError, GroupName};
 use serde_json::json;
 
 use crate::authn::User;
+use crate::authz::{self, Decision};
 use crate::handlers::options::WriteOptions;
 use crate::handlers::write::{self, Decode};
-use crate::handlers::{Ctx, method_not_allowed, read_body};
+use crate::handlers::{Ctx, create, managed, method_not_allowed, read_body};
 use crate::http::{Incoming, Response};
-use crate::negotiate::encode;
-use crate::registry::obj;
+use crate::registry::{codec, obj};
+use crate::request::Info;
 
 /// Answers POST.
 pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
@@ -22,26 +22,33 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let media = crate::negotiate::content_type(&ctx.parts.headers)?;
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "CreateOptions", false)?;
-    let mut review = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
-    match ctx.resource.plural.as_str() {
+    let review = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
+    let mut review = codec::to_hub(&ctx.resource, review)?;
+    create::check_namespace(ctx, &mut review)?;
+    codec::settle(ctx, &mut review);
+    managed::track(ctx, &mut review, None, "", &options)?;
+    let review = match ctx.resource.plural.as_str() {
         "selfsubjectreviews" => {
-            let meta = obj::metadata_mut(&mut review);
-            meta.insert("creationTimestamp".into(), obj::now().into());
-            review["status"] = json!({"userInfo": user_info(&ctx.user)});
+            let mut fresh = fresh(&review, json!({"userInfo": user_info(&ctx.user)}));
+            obj::metadata_mut(&mut fresh).insert("creationTimestamp".into(), obj::now().into());
+            fresh
         }
-        "tokenreviews" => token(ctx, &mut review).await?,
+        "tokenreviews" => token(ctx, review).await?,
         "subjectaccessreviews" | "selfsubjectaccessreviews" | "localsubjectaccessreviews" => {
-            access(ctx, &mut review)?
+            access(ctx, review)?
         }
-        "selfsubjectrulesreviews" => {
-            review["status"] = json!({
-                "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-                "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": false,
-            });
-        }
+        "selfsubjectrulesreviews" => rules(ctx, &review)?,
         _ => return Err(method_not_allowed()),
-    }
-    Ok(encode::value(201, &review, &accept))
+    };
+    ctx.object(201, &accept, review)
+}
+
+/// Some answers repeat nothing of the question.
+fn fresh(question: &Value, status: Value) -> Value {
+    json!({
+        "kind": question["kind"], "apiVersion": question["apiVersion"], "metadata": {},
+        "status": status,
+    })
 }
 
 fn user_info(user: &User) -> Value {
@@ -59,20 +66,30 @@ fn user_info(user: &User) -> Value {
     info
 }
 
-async fn token(ctx: &Ctx, review: &mut Value) -> Result<(), ApiError> {
-    let token = obj::text_at(review, "spec.token").to_owned();
+/// Whose token it is (`registry/authentication/tokenreview`).
+async fn token(ctx: &Ctx, mut review: Value) -> Result<Value, ApiError> {
+    let token = obj::text_at(&review, "spec.token").to_owned();
     if token.is_empty() {
         return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
     }
-    let audiences = obj::strings(obj::at(review, "spec.audiences"));
     let server = &ctx.server;
-    let fixed = server.tokens().find(&token).map(|mut user| {
+    let mut audiences = obj::strings(obj::at(&review, "spec.audiences"));
+    if audiences.is_empty() {
+        audiences = server.keys().audiences().to_vec();
+    }
+    // Upstream puts the text behind "Bearer " and reads it as a header: what follows a space is not looked at.
+    let header = format!("Bearer {token}");
+    let token = header.trim().split(' ').nth(1).unwrap_or_default();
+    let fixed = server.tokens().find(token).and_then(|mut user| {
+        // Tokens of the file are for whoever this server's tokens are for.
+        let good: Vec<String> =
+            audiences.iter().filter(|a| server.keys().audiences().contains(a)).cloned().collect();
         user.groups.push("system:authenticated".into());
-        (user, audiences.clone())
+        (!good.is_empty() || audiences.is_empty()).then_some((user, good))
     });
     let found = match fixed {
         Some(found) => Some(found),
-        None => server.keys().authenticate(server, &token, &audiences).await.map(|c| {
+        None => server.keys().authenticate(server, token, &audiences).await.map(|c| {
             let mut user = c.user;
             user.groups.push("system:authenticated".into());
             (user, c.audiences)
@@ -86,40 +103,78 @@ async fn token(ctx: &Ctx, review: &mut Value) -> Result<(), ApiError> {
             }
             status
         }
-        None => json!({"user": {}}),
+        None if token.is_empty() => json!({"user": {}}),
+        None => json!({"user": {}, "error": "invalid bearer token"}),
     };
-    Ok(())
+    Ok(review)
 }
 
-/// With AlwaysAllow the answer to every well-formed question is yes.
-fn access(ctx: &Ctx, review: &mut Value) -> Result<(), ApiError> {
-    let spec = Path::new("spec");
-    let has = |name: &str| obj::at(review, "spec").and_then(|s| s.get(name)).is_some_and(|v| !v.is_null());
-    let mut errors = Vec::new();
-    if has("resourceAttributes") && has("nonResourceAttributes") {
-        let why = "cannot be specified in combination with resourceAttributes";
-        errors.push(Error::invalid(
-            &spec.child("nonResourceAttributes"),
-            &obj::at(review, "spec.nonResourceAttributes").cloned().unwrap_or_default(),
-            why,
-        ));
-    } else if !has("resourceAttributes") && !has("nonResourceAttributes") {
-        let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-        let path = spec.child("resourceAttributes");
-        errors.push(Error::invalid(&path, &Value::Null, why));
-    }
-    if ctx.resource.plural != "selfsubjectaccessreviews" {
-        let unnamed = obj::text_at(review, "spec.user").is_empty()
-            && obj::strings(obj::at(review, "spec.groups")).is_empty();
-        if unnamed {
-            let path = spec.child("user");
-            let why = "at least one of user or group must be specified";
-            errors.push(Error::invalid(&path, &Value::from(""), why));
-        }
-    }
+/// May they (`registry/authorization`)?
+fn access(ctx: &Ctx, mut review: Value) -> Result<Value, ApiError> {
+    let resource = &ctx.resource;
+    let context =
+        validation::Context { group: &resource.group, version: &resource.version, allow_privileged: true };
+    let errors = validation::validate_create(&resource.hub_group, &resource.api.kind.kind, &review, &context);
     if !errors.is_empty() {
-        return Err(ApiError::invalid(ctx.resource.group_kind(), "", &errors));
+        // Upstream takes the kind from the object, where it stands no more.
+        return Err(ApiError::invalid(GroupName { group: &resource.hub_group, name: "" }, "", &errors));
     }
-    review["status"] = json!({"allowed": true});
-    Ok(())
+    let user =
+        if resource.plural == "selfsubjectaccessreviews" { ctx.user.clone() } else { subject(&review) };
+    let text = |path: &str| obj::text_at(&review, path).to_owned();
+    let of = |field: &str| text(&format!("spec.resourceAttributes.{field}"));
+    let (verb, info, path) = if obj::at(&review, "spec.resourceAttributes").is_some() {
+        let info = Info {
+            is_resource: true,
+            group: of("group"),
+            version: of("version"),
+            namespace: of("namespace"),
+            resource: of("resource"),
+            subresource: of("subresource"),
+            name: of("name"),
+            ..Info::default()
+        };
+        (of("verb"), info, String::new())
+    } else {
+        let verb = text("spec.nonResourceAttributes.verb");
+        (verb, Info::default(), text("spec.nonResourceAttributes.path"))
+    };
+    let asked = authz::Attributes { user: &user, verb: &verb, info: &info, path: &path };
+    review["status"] = match ctx.server.authorizers().decide(&asked) {
+        Decision::Allow => json!({"allowed": true}),
+        Decision::Deny => json!({"allowed": false, "denied": true}),
+        Decision::NoOpinion => json!({"allowed": false}),
+    };
+    Ok(review)
+}
+
+/// Whom a review is about.
+fn subject(review: &Value) -> User {
+    let extra = obj::at(review, "spec.extra").and_then(Value::as_object).into_iter().flatten();
+    User {
+        name: obj::text_at(review, "spec.user").to_owned(),
+        uid: obj::text_at(review, "spec.uid").to_owned(),
+        groups: obj::strings(obj::at(review, "spec.groups")),
+        extra: extra.map(|(k, v)| (k.to_lowercase(), obj::strings(Some(v)))).collect(),
+    }
+}
+
+/// What the caller may do in a namespace. The authorizers here know all or nothing.
+fn rules(ctx: &Ctx, review: &Value) -> Result<Value, ApiError> {
+    if obj::text_at(review, "spec.namespace").is_empty() {
+        return Err(ApiError::bad_request("no namespace on request"));
+    }
+    let anything = Info::default();
+    let asked = authz::Attributes { user: &ctx.user, verb: "*", info: &anything, path: "*" };
+    let status = if ctx.server.authorizers().decide(&asked) == Decision::Allow {
+        json!({
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": false,
+        })
+    } else {
+        json!({"resourceRules": [], "nonResourceRules": [], "incomplete": false})
+    };
+    let mut fresh = fresh(review, status);
+    fresh["spec"] = json!({});
+    Ok(fresh)
 }

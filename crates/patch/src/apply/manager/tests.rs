@@ -69,6 +69,7 @@ fn run(live: &Object, config: Value, manager: &str, force: bool) -> Result<Objec
         subresource: "",
         manager,
         reset: &reset,
+        empty: &Object::new(),
         now: "2026-01-01T00:00:00Z",
     };
     apply(live, &object(config), force, &request)
@@ -124,6 +125,7 @@ fn an_update_takes_ownership() {
         subresource: "",
         manager: "plain",
         reset: &reset,
+        empty: &Object::new(),
         now: "2026-01-01T00:00:00Z",
     };
     update(&Object::new(), &mut created, &request);
