@@ -10,6 +10,7 @@ mod events;
 mod networking;
 mod old;
 mod others;
+mod rbac;
 mod scale;
 
 pub use scale::{scale_from_hub, scale_to_hub};
@@ -136,7 +137,9 @@ fn steps(resource: &Resource) -> Option<Steps> {
         }
         ("autoscaling", version, "HorizontalPodAutoscaler") => autoscaling::steps(version),
         (_, "v1beta1", "Ingress") => Some(networking::INGRESS),
-        (_, "v1beta1", "EndpointSlice") => Some(networking::ENDPOINT_SLICE),
+        (_, "v1beta1" | "v1alpha1", "EndpointSlice") => Some(networking::ENDPOINT_SLICE),
+        (_, "v1alpha1", "RoleBinding" | "ClusterRoleBinding") => Some(rbac::SUBJECTS),
+        ("node.k8s.io", "v1alpha1", "RuntimeClass") => Some(others::RUNTIME_CLASS),
         ("events.k8s.io", _, "Event") => Some(events::EVENT),
         ("policy", version, "PodDisruptionBudget") => others::disruption_budget(version),
         ("authorization.k8s.io", "v1beta1", _) => Some(others::ACCESS_REVIEW),
@@ -155,6 +158,11 @@ fn rename(object: &mut Object, from: &str, to: &str) {
 /// An object field.
 fn child<'a>(object: &'a mut Object, key: &str) -> Option<&'a mut Object> {
     object.get_mut(key)?.as_object_mut()
+}
+
+/// A string field; empty when absent.
+fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The items of a list field that are objects.

@@ -1,4 +1,4 @@
-//! Small differences: disruption budgets, access reviews.
+//! Small differences: disruption budgets, access reviews, runtime classes.
 
 use serde_json::json;
 
@@ -82,6 +82,30 @@ pub(super) const ACCESS_REVIEW: Steps = Steps {
         if let Some(spec) = child(o, "spec") {
             rename(spec, "groups", "group");
         }
+        Ok(())
+    },
+};
+
+/// Field of `v1alpha1`'s `spec` → field of the runtime class itself.
+const RUNTIME_FIELDS: [(&str, &str); 3] =
+    [("runtimeHandler", "handler"), ("overhead", "overhead"), ("scheduling", "scheduling")];
+
+/// `v1alpha1` runtime classes have a `spec`.
+pub(super) const RUNTIME_CLASS: Steps = Steps {
+    to_hub: |o| {
+        if let Some(Value::Object(mut spec)) = o.remove("spec") {
+            for (old, new) in RUNTIME_FIELDS {
+                o.extend(spec.remove(old).filter(|v| !v.is_null()).map(|v| (new.to_owned(), v)));
+            }
+        }
+        Ok(())
+    },
+    from_hub: |o| {
+        let mut spec = Object::new();
+        for (old, new) in RUNTIME_FIELDS {
+            spec.extend(o.remove(new).map(|v| (old.to_owned(), v)));
+        }
+        o.insert("spec".to_owned(), spec.into());
         Ok(())
     },
 };

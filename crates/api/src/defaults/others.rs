@@ -133,7 +133,12 @@ fn rbac(version: &str, kind: &str) -> Option<Hook> {
                 empty(role, "apiGroup", GROUP);
             }
         },
-        ("v1" | "v1beta1", "Subject") => |o| {
+        ("v1alpha1", "Subject") => |o| match text(o, "kind") {
+            "ServiceAccount" => empty(o, "apiVersion", "v1"),
+            "User" | "Group" => empty(o, "apiVersion", "rbac.authorization.k8s.io/v1alpha1"),
+            _ => {}
+        },
+        (_, "Subject") => |o| {
             if matches!(text(o, "kind"), "User" | "Group") {
                 empty(o, "apiGroup", GROUP);
             }

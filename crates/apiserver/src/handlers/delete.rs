@@ -292,7 +292,7 @@ fn orphans_by_default(ctx: &Ctx) -> bool {
             | ("extensions", "v1beta1", _)
             | ("apps", "v1beta1" | "v1beta2", _)
             | ("batch", _, "jobs")
-            | ("batch", "v1beta1", "cronjobs")
+            | ("batch", "v1beta1" | "v2alpha1", "cronjobs")
     )
 }
 
