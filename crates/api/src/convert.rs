@@ -35,11 +35,15 @@ struct Steps {
 }
 
 /// An object of a served version in the hub's version. Free when it is that already.
-pub fn to_hub(resource: &Resource, mut object: Value) -> Result<Value, ApiError> {
+pub fn to_hub(resource: &Resource, object: Value) -> Result<Value, ApiError> {
+    try_to_hub(resource, object)
+        .map_err(|why| cannot_be_handled(&resource.kind.kind, &resource.version, &resource.kind.kind, &why))
+}
+
+/// The same; what stands in the way is given in upstream's bare words.
+pub fn try_to_hub(resource: &Resource, mut object: Value) -> Result<Value, String> {
     if let (Some(steps), Some(fields)) = (steps(resource), object.as_object_mut()) {
-        (steps.to_hub)(fields).map_err(|why| {
-            cannot_be_handled(&resource.kind.kind, &resource.version, &resource.kind.kind, &why)
-        })?;
+        (steps.to_hub)(fields)?;
     }
     if !resource.is_hub() {
         relabel(resource, 0, &mut object);
@@ -58,7 +62,7 @@ pub fn from_hub(resource: &Resource, mut object: Value) -> Value {
     }
     relabel(resource, resource.index, &mut object);
     if let Some(fields) = object.as_object_mut().filter(|_| old::is_old(resource)) {
-        old::as_written_then(fields);
+        old::as_written_then(resource, fields);
     }
     object
 }

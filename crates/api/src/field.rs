@@ -130,6 +130,8 @@ pub struct Error {
     pub field: String,
     /// The value's text inside the message (Go's rendering), empty for kinds that quote none.
     pub value: String,
+    /// The value in Go's syntax (`%#v`), where servers before 1.2x showed that and it differs.
+    pub go_syntax: Option<String>,
     /// The explanation behind the value.
     pub detail: String,
 }
@@ -139,7 +141,7 @@ pub type ErrorList = Vec<Error>;
 
 impl Error {
     fn new(kind: ErrorType, path: &Path<'_>, value: String, detail: impl Into<String>) -> Error {
-        Error { kind, field: path.to_string(), value, detail: detail.into() }
+        Error { kind, field: path.to_string(), value, go_syntax: None, detail: detail.into() }
     }
 
     /// A missing value.

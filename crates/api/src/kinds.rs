@@ -83,7 +83,30 @@ pub struct Deprecation {
     pub replacement: Option<(Name, Name, Name)>,
 }
 
+/// Which servers were the last to serve a version: clients of it expect their shapes and words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Era {
+    /// Servers before 1.16, as they were in 2018.
+    Early,
+    /// Servers of 2020 (1.19), the last that had alpha and beta versions of most kinds.
+    Betas,
+    /// Today's.
+    Now,
+}
+
 impl Served {
+    /// Whose version this is.
+    pub fn era(&self) -> Era {
+        let removed = self.deprecation.as_ref().and_then(|d| d.removed);
+        if removed.is_some_and(|version| version <= (1, 16)) {
+            Era::Early
+        } else if self.version.contains("beta") || self.version.contains("alpha") {
+            Era::Betas
+        } else {
+            Era::Now
+        }
+    }
+
     /// `apps/v1`, or `v1` for the core group.
     pub fn group_version(&self) -> String {
         group_version(&self.group, &self.version)
@@ -347,10 +370,23 @@ mod tests {
             "rbac.authorization.k8s.io/v1beta1",
             "storage.k8s.io/v1",
             "storage.k8s.io/v1beta1",
+            "batch/v2alpha1",
+            "rbac.authorization.k8s.io/v1alpha1",
+            "scheduling.k8s.io/v1alpha1",
+            "storage.k8s.io/v1alpha1",
         ] {
             let (group, version) = split_api_version(gv);
             assert!(!builtin().in_version(group, version).is_empty(), "{gv}");
         }
+    }
+
+    #[test]
+    fn a_version_belongs_to_its_last_servers() {
+        let era = |g, v, p| builtin().lookup(g, v, p).unwrap().era();
+        assert_eq!(era("apps", "v1", "deployments"), Era::Now);
+        assert_eq!(era("apps", "v1beta2", "deployments"), Era::Early);
+        assert_eq!(era("extensions", "v1beta1", "ingresses"), Era::Betas);
+        assert_eq!(era("node.k8s.io", "v1alpha1", "runtimeclasses"), Era::Betas);
     }
 
     #[test]

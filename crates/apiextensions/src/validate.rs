@@ -2,7 +2,7 @@
 //! and its rule that what an update does not touch is not held against it (`apiserver/validation/ratcheting.go`).
 
 use api::Value;
-use api::field::{Error, ErrorList, ErrorType, Path, go_quote, go_value};
+use api::field::{Error, ErrorList, Path, go_quote, go_value};
 
 use crate::formats;
 use crate::schema::Schema;
@@ -84,12 +84,10 @@ fn error(finding: Finding, at: Option<&str>) -> Error {
         What::TooLong(max) => Error::too_long(&path, size(max)),
         What::TooMany { actual, max } => Error::too_many(&path, actual, size(max)),
         What::Type(found) => Error::type_invalid(&path, &found.into(), finding.text),
-        What::Invalid(value) => Error {
-            kind: ErrorType::Invalid,
-            field: path.to_string(),
-            value: value.map_or_else(|| "\"\"".to_owned(), |v| go_value(&v)),
-            detail: finding.text,
-        },
+        What::Invalid(value) => {
+            let shown = value.map_or_else(|| "\"\"".to_owned(), |v| go_value(&v));
+            Error::invalid_text(&path, shown, finding.text)
+        }
     }
 }
 

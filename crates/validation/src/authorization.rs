@@ -41,7 +41,7 @@ pub(crate) fn local_subject(object: &Value, _: &Context<'_>, errs: &mut ErrorLis
         }
     }
     if let Some(other) = spec.at("nonResourceAttributes") {
-        let shown = Raw(golang::typed("authorization.NonResourceAttributes", other));
+        let shown = golang::shown("authorization.NonResourceAttributes", other);
         errs.invalid(&Path::new("spec.nonResourceAttributes"), shown, "disallowed on this kind of request");
     }
 }
@@ -77,7 +77,7 @@ fn no_metadata(object: &Value, allowed: &[&str], text: &str, errs: &mut ErrorLis
         !empty && name != "managedFields" && !allowed.contains(&name.as_str())
     });
     if given {
-        let shown = Raw(golang::typed("metav1.ObjectMeta", metadata));
+        let shown = golang::shown("metav1.ObjectMeta", metadata);
         errs.invalid(&Path::new("metadata"), shown, text);
     }
 }
@@ -93,7 +93,7 @@ fn subject_spec(spec: &Value, errs: &mut ErrorList) {
 fn attributes(spec: &Value, errs: &mut ErrorList) {
     match (spec.at("resourceAttributes"), spec.at("nonResourceAttributes")) {
         (Some(_), Some(other)) => {
-            let shown = Raw(golang::typed("authorization.NonResourceAttributes", other));
+            let shown = golang::shown("authorization.NonResourceAttributes", other);
             errs.invalid(
                 &SPEC.child("nonResourceAttributes"),
                 shown,

@@ -40,25 +40,30 @@ fn target_version(spec: &Value) -> Version {
 }
 
 /// `ValidateHorizontalPodAutoscaler`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, true, names::subdomain, errs);
     let spec_value = object.sub("spec");
-    spec(spec_value, 1, target_version(spec_value), Version::MayLackGroup, errs);
+    let (target, metric) = if ctx.is_old() {
+        (Version::Any, Version::Any)
+    } else {
+        (target_version(spec_value), Version::MayLackGroup)
+    };
+    spec(spec_value, 1, target, metric, ctx, errs);
 }
 
 /// `ValidateHorizontalPodAutoscalerUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta_update(new, old, errs);
     let (now, before) = (new.sub("spec"), old.sub("spec"));
     let lowest = if before.opt_int("minReplicas") == Some(0) { 0 } else { 1 };
     let (target, was) = (now.sub("scaleTargetRef"), before.sub("scaleTargetRef"));
     let unchanged = ["apiVersion", "kind"].iter().all(|f| target.str(f) == was.str(f));
-    let version = if unchanged { Version::Any } else { target_version(now) };
+    let version = if unchanged || ctx.is_old() { Version::Any } else { target_version(now) };
     let bad_metric = before.list("metrics").iter().filter_map(|m| m.at("object")).any(|o| {
         api_version_error(o.sub("describedObject").str("apiVersion"), Version::MayLackGroup).is_some()
     });
-    let metrics = if bad_metric { Version::Any } else { Version::MayLackGroup };
-    spec(now, lowest, version, metrics, errs);
+    let metrics = if bad_metric || ctx.is_old() { Version::Any } else { Version::MayLackGroup };
+    spec(now, lowest, version, metrics, ctx, errs);
 }
 
 /// `ValidateHorizontalPodAutoscalerStatusUpdate`.
@@ -68,13 +73,22 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
     meta::non_negative_fields(new.sub("status"), &path, &["currentReplicas", "desiredReplicas"], errs);
 }
 
-fn spec(spec: &Value, lowest: i64, target: Version, metric: Version, errs: &mut ErrorList) {
+fn spec(
+    spec: &Value,
+    lowest: i64,
+    target: Version,
+    metric: Version,
+    ctx: &Context<'_>,
+    errs: &mut ErrorList,
+) {
     let (min, max) = (spec.opt_int("minReplicas"), spec.int("maxReplicas"));
     if let Some(min) = min.filter(|m| *m < lowest) {
         errs.invalid(&SPEC.child("minReplicas"), min, format!("must be greater than or equal to {lowest}"));
     }
     let path = SPEC.child("maxReplicas");
-    if max == 0 {
+    if ctx.is_old() && max < 1 {
+        errs.invalid(&path, max, "must be greater than 0");
+    } else if max == 0 {
         errs.required(&path, "must be set and greater than 0");
     } else if max < 0 {
         errs.invalid(&path, max, "must be greater than or equal to 1");
@@ -86,7 +100,7 @@ fn spec(spec: &Value, lowest: i64, target: Version, metric: Version, errs: &mut 
     let metrics = spec.list("metrics");
     let list = SPEC.child("metrics");
     for (i, m) in metrics.iter().enumerate() {
-        metric_spec(m, metric, &list.index(i), errs);
+        metric_spec(m, metric, ctx, &list.index(i), errs);
     }
     let counted = |m: &Value| matches!(m.str("type"), "Object" | "External");
     if min == Some(0) && !metrics.iter().any(counted) {
@@ -167,7 +181,7 @@ fn scaling_rules(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
 }
 
 /// `validateMetricSpec`.
-fn metric_spec(v: &Value, version: Version, path: &Path<'_>, errs: &mut ErrorList) {
+fn metric_spec(v: &Value, version: Version, ctx: &Context<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     const TYPES: &[&str] = &["ContainerResource", "External", "Object", "Pods", "Resource"];
     /// The sources in the order in which upstream looks for them.
     const SOURCES: &[(&str, &str)] = &[
@@ -194,6 +208,11 @@ fn metric_spec(v: &Value, version: Version, path: &Path<'_>, errs: &mut ErrorLis
             if v.at(field).is_none() {
                 errs.required(&path.child(field), "must populate information for the given metric source");
             }
+        }
+        None if ctx.is_old() => {
+            // The field of a type was the type in small letters, known or not.
+            let field = kind.to_lowercase();
+            errs.required(&path.child(&field), "must populate information for the given metric source");
         }
         None => errs.not_supported(&path.child("type"), kind, TYPES),
     }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 
 use crate::Context;
 use crate::core::projected::signer_name;
-use crate::errs::Errs;
+use crate::errs::{Bytes, Errs};
 use crate::meta;
 use crate::value::{Get, same_at};
 
@@ -79,33 +79,49 @@ impl Allow {
             ..Allow::default()
         }
     }
+
+    /// What v1beta1 never looked at.
+    fn through(self, ctx: &Context<'_>) -> Allow {
+        if !ctx.is_old() {
+            return self;
+        }
+        Allow {
+            legacy_signer: true,
+            duplicate_types: true,
+            empty_type: true,
+            any_certificate: true,
+            unknown_usages: true,
+            duplicate_usages: true,
+            ..self
+        }
+    }
 }
 
 /// `ValidateCertificateSigningRequestCreate`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    request(object, &Allow::default(), errs);
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    request(object, &Allow::default().through(ctx), errs);
 }
 
 /// `ValidateCertificateSigningRequestUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    changed(new, old, &Allow::of(new, old), errs);
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    changed(new, old, &Allow::of(new, old).through(ctx), errs);
 }
 
 /// `ValidateCertificateSigningRequestStatusUpdate`.
-pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    changed(new, old, &Allow { certificate: true, ..Allow::of(new, old) }, errs);
+pub(crate) fn status_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    changed(new, old, &Allow { certificate: true, ..Allow::of(new, old).through(ctx) }, errs);
 }
 
 /// `ValidateCertificateSigningRequestApprovalUpdate`.
-pub(crate) fn approval_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    changed(new, old, &Allow { approval: true, ..Allow::of(new, old) }, errs);
+pub(crate) fn approval_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    changed(new, old, &Allow { approval: true, ..Allow::of(new, old).through(ctx) }, errs);
 }
 
 fn request(object: &Value, allow: &Allow, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, |_, _| Vec::new(), errs);
     let spec = object.sub("spec");
     if let Some(why) = request_error(spec.str("request")) {
-        errs.invalid(&SPEC.child("request"), spec.str("request"), why);
+        errs.invalid(&SPEC.child("request"), Bytes(spec.str("request")), why);
     }
     let usages = spec.strs("usages");
     let path = SPEC.child("usages");

@@ -12,17 +12,17 @@ use crate::net;
 use crate::value::{Get, same_at};
 
 /// `ValidateEndpointSliceCreate`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     slice(object, errs);
-    endpoints(object, errs);
+    endpoints(object, ctx, errs);
 }
 
 /// `ValidateEndpointSliceUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     slice(new, errs);
     // What is stored already may be stored again.
     if !same_at(new, old, "endpoints") {
-        endpoints(new, errs);
+        endpoints(new, ctx, errs);
     }
     meta::immutable(new, old, "addressType", "s", &Path::new("addressType"), errs);
 }
@@ -68,7 +68,7 @@ fn ports(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
     }
 }
 
-fn endpoints(object: &Value, errs: &mut ErrorList) {
+fn endpoints(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     let list = Path::new("endpoints");
     let (endpoints, kind) = (object.list("endpoints"), object.str("addressType"));
     if endpoints.len() > 1000 {
@@ -77,11 +77,11 @@ fn endpoints(object: &Value, errs: &mut ErrorList) {
     }
     for (i, endpoint) in endpoints.iter().enumerate() {
         let path = list.index(i);
-        addresses(endpoint, kind, &path.child("addresses"), errs);
+        addresses(endpoint, kind, ctx, &path.child("addresses"), errs);
         if let Some(node) = endpoint.opt_str("nodeName") {
             errs.invalid_each(&path.child("nodeName"), node, names::is_dns1123_subdomain(node));
         }
-        let topology = path.child("deprecatedTopology");
+        let topology = path.child(if ctx.is_old() { "topology" } else { "deprecatedTopology" });
         let labels = endpoint.entries("deprecatedTopology");
         let count = labels.clone().count();
         if count > 16 {
@@ -97,7 +97,7 @@ fn endpoints(object: &Value, errs: &mut ErrorList) {
     }
 }
 
-fn addresses(endpoint: &Value, kind: &str, path: &Path<'_>, errs: &mut ErrorList) {
+fn addresses(endpoint: &Value, kind: &str, ctx: &Context<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     let list = endpoint.strs("addresses");
     if list.is_empty() {
         errs.required(path, "must contain at least 1 address");
@@ -106,6 +106,10 @@ fn addresses(endpoint: &Value, kind: &str, path: &Path<'_>, errs: &mut ErrorList
     }
     for (i, address) in list.into_iter().enumerate() {
         let item = path.index(i);
+        if ctx.is_old() && kind != "FQDN" {
+            old_address(address, kind, &item, errs);
+            continue;
+        }
         let before = errs.len();
         match kind {
             "IPv4" => net::valid_ip(&item, address, &[], errs),
@@ -123,6 +127,15 @@ fn addresses(endpoint: &Value, kind: &str, path: &Path<'_>, errs: &mut ErrorList
             errs.invalid(path, address, format!("must be an {kind} address"));
         }
         net::endpoint_ip(address, &item, errs);
+    }
+}
+
+/// v1beta1 took every address of the family, those of the host itself too.
+fn old_address(address: &str, kind: &str, path: &Path<'_>, errs: &mut ErrorList) {
+    let parsed: Option<std::net::IpAddr> = address.parse().ok();
+    let fits = parsed.is_some_and(|ip| ip.is_ipv4() == (kind == "IPv4"));
+    if matches!(kind, "IPv4" | "IPv6") && !fits {
+        errs.invalid(path, address, format!("must be a valid {kind} address"));
     }
 }
 

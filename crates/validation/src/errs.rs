@@ -6,7 +6,13 @@ use api::field::{Error, ErrorList, ErrorType, Path, go_quote};
 use crate::golang;
 
 /// A value as an error message prints it.
-pub(crate) trait Shown {
+pub(crate) trait Shown: Sized {
+    /// The text of servers before 1.25 or so, where it differs: Go's `%#v`.
+    fn go_syntax(&self) -> Option<String> {
+        None
+    }
+
+    /// Today's text.
     fn shown(self) -> String;
 }
 
@@ -16,6 +22,19 @@ pub(crate) struct Raw(pub(crate) String);
 impl Shown for Raw {
     fn shown(self) -> String {
         self.0
+    }
+}
+
+/// Base64 of bytes.
+pub(crate) struct Bytes<'a>(pub(crate) &'a str);
+
+impl Shown for Bytes<'_> {
+    fn go_syntax(&self) -> Option<String> {
+        Some(golang::syntax::bytes(self.0))
+    }
+
+    fn shown(self) -> String {
+        go_quote(self.0)
     }
 }
 
@@ -44,6 +63,10 @@ impl Shown for bool {
 }
 
 impl Shown for &Value {
+    fn go_syntax(&self) -> Option<String> {
+        golang::syntax::untyped(self)
+    }
+
     fn shown(self) -> String {
         match self {
             Value::String(s) => go_quote(s),
@@ -83,8 +106,9 @@ pub(crate) trait Errs {
     fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>);
 }
 
-fn error(kind: ErrorType, path: &Path<'_>, value: String, detail: impl Into<String>) -> Error {
-    Error { kind, field: path.to_string(), value, detail: detail.into() }
+fn error(kind: ErrorType, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) -> Error {
+    let go_syntax = value.go_syntax();
+    Error { kind, field: path.to_string(), value: value.shown(), go_syntax, detail: detail.into() }
 }
 
 impl Errs for ErrorList {
@@ -97,7 +121,7 @@ impl Errs for ErrorList {
     }
 
     fn invalid(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        self.push(Error::invalid_text(path, value.shown(), detail));
+        self.push(error(ErrorType::Invalid, path, value, detail));
     }
 
     fn invalid_bare(&mut self, path: &Path<'_>, detail: impl Into<String>) {
@@ -111,26 +135,26 @@ impl Errs for ErrorList {
     }
 
     fn duplicate(&mut self, path: &Path<'_>, value: impl Shown) {
-        self.push(error(ErrorType::Duplicate, path, value.shown(), ""));
+        self.push(error(ErrorType::Duplicate, path, value, ""));
     }
 
     fn duplicate_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        self.push(error(ErrorType::Duplicate, path, value.shown(), detail));
+        self.push(error(ErrorType::Duplicate, path, value, detail));
     }
 
     fn not_found(&mut self, path: &Path<'_>, value: impl Shown) {
-        self.push(error(ErrorType::NotFound, path, value.shown(), ""));
+        self.push(error(ErrorType::NotFound, path, value, ""));
     }
 
     fn not_found_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        self.push(error(ErrorType::NotFound, path, value.shown(), detail));
+        self.push(error(ErrorType::NotFound, path, value, detail));
     }
 
     fn not_supported(&mut self, path: &Path<'_>, value: impl Shown, supported: &[&str]) {
         let list: Vec<String> = supported.iter().map(|s| go_quote(s)).collect();
         let detail =
             if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };
-        self.push(error(ErrorType::NotSupported, path, value.shown(), detail));
+        self.push(error(ErrorType::NotSupported, path, value, detail));
     }
 
     fn too_long(&mut self, path: &Path<'_>, max_bytes: usize) {
@@ -142,6 +166,6 @@ impl Errs for ErrorList {
     }
 
     fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        self.push(error(ErrorType::Internal, path, String::new(), detail));
+        self.push(error(ErrorType::Internal, path, Raw(String::new()), detail));
     }
 }

@@ -4,7 +4,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use crate::Context;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta::{self, METADATA};
 use crate::names;
@@ -31,7 +31,7 @@ pub(crate) fn schema_create(object: &Value, _: &Context<'_>, errs: &mut ErrorLis
     if let Some(method) = spec.at("distinguisherMethod")
         && !matches!(method.str("type"), "ByNamespace" | "ByUser")
     {
-        let shown = Raw(golang::typed("flowcontrol.FlowDistinguisherMethod", method));
+        let shown = golang::shown("flowcontrol.FlowDistinguisherMethod", method);
         errs.not_supported(
             &SPEC.child("distinguisherMethod").child("type"),
             shown,
@@ -155,7 +155,7 @@ fn verbs(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
             errs.invalid(&path, v.sub("verbs"), "if '*' is present, must not specify other verbs");
         }
     } else if !list.iter().all(|verb| VERBS.contains(verb)) {
-        let shown = Raw(golang::typed("[s", v.sub("verbs")));
+        let shown = golang::shown("[s", v.sub("verbs"));
         errs.not_supported(&path, shown, VERBS);
     }
 }

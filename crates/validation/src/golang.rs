@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use api::Value;
 
+use crate::errs::Shown;
 use crate::quantity::{Quantity, QuantityField as _};
 use crate::value::{Get, NULL};
 
@@ -241,6 +242,27 @@ pub(crate) fn typed(kind: &str, value: &Value) -> String {
     out
 }
 
+/// A value of a kind, as an error quotes it.
+pub(crate) struct Typed<'a> {
+    kind: &'a str,
+    value: &'a Value,
+}
+
+/// A value of a kind, to be quoted.
+pub(crate) fn shown<'a>(kind: &'a str, value: &'a Value) -> Typed<'a> {
+    Typed { kind, value }
+}
+
+impl Shown for Typed<'_> {
+    fn go_syntax(&self) -> Option<String> {
+        syntax::of(self.kind, self.value)
+    }
+
+    fn shown(self) -> String {
+        typed(self.kind, self.value)
+    }
+}
+
 /// Upstream's `diff.Diff` of two internal objects.
 pub(crate) fn diff(kind: &str, old: &Value, new: &Value) -> String {
     let text = |value: &Value| {
@@ -272,6 +294,7 @@ pub(crate) fn dig<'a>(value: &'a Value, path: &[&str]) -> &'a Value {
 }
 
 mod difflib;
+pub(crate) mod syntax;
 use difflib::unified;
 
 #[cfg(test)]

@@ -34,10 +34,12 @@ mod scheduling;
 mod selector;
 mod storage;
 mod table;
+mod then;
 mod value;
 
 use api::Value;
 use api::field::{ErrorList, Path};
+use api::kinds::Era;
 
 use crate::table::{Row, find};
 
@@ -48,13 +50,22 @@ pub struct Context<'a> {
     pub group: &'a str,
     /// The version that was asked, without its group.
     pub version: &'a str,
+    /// Which servers were the last to serve it: their rules and words hold for it.
+    pub era: Era,
     /// Whether privileged containers are allowed (`--allow-privileged`).
     pub allow_privileged: bool,
 }
 
+impl Context<'_> {
+    /// Whether today's upstream serves the version no more.
+    pub(crate) fn is_old(&self) -> bool {
+        self.era < Era::Now
+    }
+}
+
 impl Default for Context<'_> {
     fn default() -> Self {
-        Context { group: "", version: "v1", allow_privileged: true }
+        Context { group: "", version: "v1", era: Era::Now, allow_privileged: true }
     }
 }
 
@@ -69,6 +80,7 @@ pub fn validate_create(group: &str, kind: &str, object: &Value, ctx: &Context<'_
             meta::object_meta(object, row.namespaced, names::path_segment, &mut errs);
         }
     }
+    then::tell(&mut errs, ctx.era);
     errs
 }
 
@@ -118,6 +130,7 @@ fn through(
         validate_object_meta_update_into(new, old, row.namespaced, &mut errs);
         check(row)(new, old, ctx, &mut errs);
     }
+    then::tell(&mut errs, ctx.era);
     errs
 }
 

@@ -292,7 +292,7 @@ pub(crate) fn immutable(
     errs: &mut ErrorList,
 ) {
     if !same_at(new, old, name) {
-        errs.invalid(path, Raw(golang::typed(kind, new.sub(name))), IMMUTABLE);
+        errs.invalid(path, golang::shown(kind, new.sub(name)), IMMUTABLE);
     }
 }
 

@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use crate::Context;
 use crate::apps::{at_most_100_percent, count_or_percent};
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::selector;
@@ -28,7 +28,7 @@ pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut Error
 fn spec(spec: &Value, any_value: bool, errs: &mut ErrorList) {
     let fields = ["minAvailable", "maxUnavailable"];
     if fields.iter().all(|f| spec.at(f).is_some()) {
-        let shown = Raw(golang::typed("policy.PodDisruptionBudgetSpec", spec));
+        let shown = golang::shown("policy.PodDisruptionBudgetSpec", spec);
         errs.invalid(&SPEC, shown, "minAvailable and maxUnavailable cannot be both set");
     }
     for field in fields {

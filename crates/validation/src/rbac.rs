@@ -147,7 +147,7 @@ fn subject(v: &Value, namespaced: bool, path: &Path<'_>, errs: &mut ErrorList) {
 fn role_ref_stays(new: &Value, old: &Value, errs: &mut ErrorList) {
     let (now, before) = (new.sub("roleRef"), old.sub("roleRef"));
     if ["apiGroup", "kind", "name"].iter().any(|f| now.str(f) != before.str(f)) {
-        errs.invalid(&Path::new("roleRef"), Raw(golang::typed("rbac.RoleRef", now)), "cannot change roleRef");
+        errs.invalid(&Path::new("roleRef"), golang::shown("rbac.RoleRef", now), "cannot change roleRef");
     }
 }
 

@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use crate::Context;
 use crate::core::pod::{Options, affinity, resources};
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -35,7 +35,7 @@ pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
         let key = |t: &Value| ["key", "operator", "value", "effect"].map(|f| t.str(f).to_owned());
         for (i, t) in tolerations.iter().enumerate() {
             if tolerations[..i].iter().any(|other| key(other) == key(t)) {
-                errs.duplicate(&list.index(i), Raw(golang::typed("core.Toleration", t)));
+                errs.duplicate(&list.index(i), golang::shown("core.Toleration", t));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The rules through the public functions, one or two telling objects a kind.
 
 use api::Value;
+use api::kinds::Era;
 use serde_json::json;
 
 use crate::{Context, validate_create, validate_update};
@@ -8,7 +9,8 @@ use crate::{Context, validate_create, validate_update};
 fn says(object: &Value) -> Vec<String> {
     let kind = object["kind"].as_str().unwrap();
     let (group, version) = object["apiVersion"].as_str().unwrap().rsplit_once('/').unwrap_or(("", "v1"));
-    let ctx = Context { group, version, ..Context::default() };
+    let era = if version.contains("beta") { Era::Betas } else { Era::Now };
+    let ctx = Context { group, version, era, ..Context::default() };
     validate_create(group, kind, object, &ctx).iter().map(ToString::to_string).collect()
 }
 
@@ -168,4 +170,63 @@ fn priorities_do_not_change() {
         validate_update("scheduling.k8s.io", "PriorityClass", &class(2), &class(1), &Context::default());
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["value: Forbidden: may not be changed in an update."]);
+}
+
+/// Old versions got today's rules and words.
+#[test]
+fn old_versions_have_the_rules_of_their_servers() {
+    let webhook = json!({"name": "a.example.com", "clientConfig": {"url": "https://h/x"}, "sideEffects": "Unknown",
+        "admissionReviewVersions": ["v1beta1"]});
+    let configuration = |version: &str| {
+        let mut object = cluster(
+            &format!("admissionregistration.k8s.io/{version}"),
+            "ValidatingWebhookConfiguration",
+            "w",
+            json!({}),
+        );
+        object["webhooks"] = json!([webhook.clone()]);
+        object
+    };
+    assert!(says(&configuration("v1beta1")).is_empty());
+    assert_eq!(says(&configuration("v1")).len(), 1);
+    let budget = |version: &str| {
+        let spec = json!({"minAvailable": "200%", "selector": {}});
+        says(&object(&format!("policy/{version}"), "PodDisruptionBudget", "b", spec))
+    };
+    assert_eq!(budget("v1"), ["spec.minAvailable: Invalid value: \"200%\": must not be greater than 100%"]);
+    assert_eq!(
+        budget("v1beta1"),
+        [
+            "spec.minAvailable: Invalid value: intstr.IntOrString{Type:1, IntVal:0, StrVal:\"200%\"}: must not be greater than 100%"
+        ]
+    );
+}
+
+/// Deployments of `extensions/v1beta1` and `apps/v1beta1` could not be given another selector.
+#[test]
+fn the_first_versions_let_the_selector_change() {
+    let of = |label: &str| {
+        let container = json!({"name": "c", "image": "i", "imagePullPolicy": "Always",
+            "terminationMessagePolicy": "File"});
+        let pod = json!({"containers": [container], "restartPolicy": "Always", "dnsPolicy": "ClusterFirst",
+            "terminationGracePeriodSeconds": 30});
+        let mut d = object(
+            "apps/v1",
+            "Deployment",
+            "d",
+            json!({"replicas": 1, "progressDeadlineSeconds": 600,
+            "selector": {"matchLabels": {"app": label}}, "strategy": {"type": "Recreate"},
+            "template": {"metadata": {"labels": {"app": label}}, "spec": pod}}),
+        );
+        d["metadata"]["resourceVersion"] = json!("1");
+        d
+    };
+    let errors = |group, version, era| {
+        let ctx = Context { group, version, era, ..Context::default() };
+        validate_update("apps", "Deployment", &of("b"), &of("a"), &ctx).len()
+    };
+    assert_eq!(errors("apps", "v1", Era::Now), 1);
+    assert_eq!(errors("apps", "v1beta2", Era::Early), 1);
+    assert_eq!(errors("apps", "v1beta1", Era::Early), 0);
+    assert_eq!(errors("extensions", "v1beta1", Era::Early), 0);
 }

@@ -23,9 +23,18 @@ pub(super) fn steps(group: &str, version: &str, kind: &str) -> Option<Steps> {
         ("extensions", _, "DaemonSet") => {
             Some(Steps { to_hub: old_daemon_set_to_hub, from_hub: old_daemon_set_from_hub })
         }
+        ("apps", "v1beta1", "StatefulSet") => Some(Steps { to_hub: same, from_hub: counted_from_zero }),
         ("apps", _, "DaemonSet") => Some(Steps { to_hub: check_template_generation, from_hub: same }),
         _ => None,
     }
+}
+
+/// The observed generation is a pointer in `v1beta1`, which upstream always sets.
+fn counted_from_zero(o: &mut Object) -> Result<(), String> {
+    if let Some(status) = child(o, "status") {
+        status.entry("observedGeneration").or_insert_with(|| 0.into());
+    }
+    Ok(())
 }
 
 fn parse_int(text: &str) -> Result<i64, String> {

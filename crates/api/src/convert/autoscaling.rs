@@ -27,8 +27,28 @@ pub(super) fn steps(version: &str) -> Option<Steps> {
     Some(match version {
         "v1" => Steps { to_hub: v1_to_hub, from_hub: v1_from_hub },
         "v2beta1" => Steps { to_hub: v2beta1_to_hub, from_hub: v2beta1_from_hub },
+        "v2beta2" => Steps {
+            to_hub: drop_round_trip,
+            from_hub: |o| {
+                cpu_last(o);
+                Ok(())
+            },
+        },
         _ => Steps { to_hub: drop_round_trip, from_hub: |_| Ok(()) },
     })
+}
+
+/// Servers of the old versions stored autoscalers as `v1`, which has a field for one metric and an annotation for the
+/// others: read back, the utilization of the processor came last.
+fn cpu_last(o: &mut Object) {
+    let Some(Value::Array(metrics)) = child(o, "spec").and_then(|spec| spec.get_mut("metrics")) else {
+        return;
+    };
+    let utilization = |m: &Value| is_cpu(m) && !m["resource"]["target"]["averageUtilization"].is_null();
+    let (cpu, mut others): (Vec<Value>, Vec<Value>) =
+        std::mem::take(metrics).into_iter().partition(|m| utilization(m));
+    others.extend(cpu.into_iter().next());
+    *metrics = others;
 }
 
 fn drop_round_trip(o: &mut Object) -> Result<(), String> {
@@ -165,6 +185,7 @@ fn v2beta1_to_hub(o: &mut Object) -> Result<(), String> {
 
 fn v2beta1_from_hub(o: &mut Object) -> Result<(), String> {
     drop_round_trip(o)?;
+    cpu_last(o);
     if let Some(spec) = child(o, "spec") {
         items(spec, "metrics").for_each(|m| flatten(m, true));
     }

@@ -6,12 +6,12 @@
 use serde_json::json;
 
 use super::{child, items};
-use crate::kinds::Resource;
+use crate::kinds::{Era, Resource};
 use crate::{Object, Value};
 
 /// Whether only servers before 1.25 served this version.
 pub(super) fn is_old(resource: &Resource) -> bool {
-    resource.version.contains("beta") || resource.version.contains("alpha")
+    resource.era() < Era::Now
 }
 
 /// Whether objects of this old version hold pod, job or claim templates, whose metadata then had a null in it.
@@ -21,7 +21,23 @@ pub(super) fn has_templates(resource: &Resource) -> bool {
 }
 
 /// Old servers wrote `creationTimestamp: null` where objects are embedded, and lacked some defaults.
-pub(super) fn as_written_then(object: &mut Object) {
+pub(super) fn as_written_then(resource: &Resource, object: &mut Object) {
+    match resource.kind.kind.as_ref() {
+        // They did not count the changes of these.
+        "CronJob" => {
+            child(object, "metadata").and_then(|meta| meta.remove("generation"));
+        }
+        "StatefulSet" => {
+            if let Some(status) = child(object, "status") {
+                forget(status, "availableReplicas", &json!(0));
+            }
+        }
+        // Behind a gate that was off in 1.19, the last server of whose clients these versions are.
+        "CSIDriver" => {
+            child(object, "spec").and_then(|spec| spec.remove("fsGroupPolicy"));
+        }
+        _ => {}
+    }
     let Some(spec) = child(object, "spec") else { return };
     for claim in items(spec, "volumeClaimTemplates") {
         null_creation(claim);
@@ -51,7 +67,6 @@ pub(super) fn as_written_then(object: &mut Object) {
     for flag in ["requiresRepublish", "seLinuxMount", "storageCapacity"] {
         forget(spec, flag, &json!(false));
     }
-    forget(spec, "fsGroupPolicy", &json!("ReadWriteOnceWithFSType"));
     if let Some(parameters) = child(spec, "parameters") {
         forget(parameters, "scope", &json!("Cluster"));
     }

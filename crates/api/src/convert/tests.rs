@@ -71,8 +71,9 @@ fn autoscalers_keep_what_old_versions_lack_in_annotations() {
     assert_eq!(back["spec"]["metrics"][0], hub["spec"]["metrics"][1]);
     assert_eq!(back["spec"]["metrics"][1], hub["spec"]["metrics"][0]);
     let flat = from("autoscaling", "v2beta1", "horizontalpodautoscalers", &hub);
+    // Servers of v2beta1 stored v1, which has the processor's utilization in a field of its own: it came last.
     assert_eq!(
-        flat["spec"]["metrics"][0]["resource"],
+        flat["spec"]["metrics"][1]["resource"],
         json!({"name": "cpu", "targetAverageUtilization": 50})
     );
 }
@@ -125,4 +126,43 @@ fn versions_of_one_shape_are_only_relabelled() {
     assert!(one("apps", "v1", "deployments") && one("rbac.authorization.k8s.io", "v1beta1", "clusterroles"));
     assert!(!one("batch", "v1beta1", "cronjobs") && one("coordination.k8s.io", "v1beta1", "leases"));
     assert!(!one("extensions", "v1beta1", "deployments") && !one("events.k8s.io", "v1", "events"));
+}
+
+#[test]
+fn alpha_subjects_name_a_version_instead_of_a_group() {
+    let old = json!({"subjects": [{"kind": "User", "name": "*", "apiVersion": "rbac.authorization.k8s.io/v1alpha1"},
+        {"kind": "ServiceAccount", "name": "s", "namespace": "n", "apiVersion": "v1"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}});
+    let hub = to("rbac.authorization.k8s.io", "v1alpha1", "rolebindings", old);
+    assert_eq!(
+        hub["subjects"],
+        json!([{"kind": "Group", "name": "system:authenticated", "apiGroup": "rbac.authorization.k8s.io"},
+            {"kind": "ServiceAccount", "name": "s", "namespace": "n"}])
+    );
+    let back = from("rbac.authorization.k8s.io", "v1alpha1", "rolebindings", &hub);
+    assert_eq!(back["subjects"][0]["apiVersion"], "rbac.authorization.k8s.io/v1alpha1");
+    assert_eq!(back["subjects"][1]["apiVersion"], "v1");
+    assert!(back["subjects"][0].get("apiGroup").is_none());
+}
+
+#[test]
+fn alpha_runtime_classes_have_a_spec() {
+    let old = json!({"metadata": {"name": "r"}, "spec": {"runtimeHandler": "h", "scheduling": {"nodeSelector": {"a": "b"}}}});
+    let hub = to("node.k8s.io", "v1alpha1", "runtimeclasses", old.clone());
+    assert_eq!((&hub["handler"], hub.get("spec")), (&json!("h"), None));
+    assert_eq!(from("node.k8s.io", "v1alpha1", "runtimeclasses", &hub)["spec"], old["spec"]);
+}
+
+/// Old clients saw fields that their servers never sent.
+#[test]
+fn old_versions_show_what_their_servers_had() {
+    let set =
+        json!({"metadata": {"name": "s"}, "spec": {}, "status": {"replicas": 0, "availableReplicas": 0}});
+    let old = from("apps", "v1beta1", "statefulsets", &set);
+    assert_eq!(old["status"], json!({"replicas": 0, "observedGeneration": 0}));
+    let job = json!({"metadata": {"name": "c", "generation": 1}, "spec": {"jobTemplate": {"metadata": {}}}});
+    assert_eq!(from("batch", "v2alpha1", "cronjobs", &job)["metadata"], json!({"name": "c"}));
+    let driver =
+        json!({"metadata": {"name": "d"}, "spec": {"fsGroupPolicy": "File", "attachRequired": true}});
+    assert!(from("storage.k8s.io", "v1beta1", "csidrivers", &driver)["spec"].get("fsGroupPolicy").is_none());
 }

@@ -88,10 +88,26 @@ fn patched_once(
     codec::default(resource, &mut object);
     check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
-    let mut object = codec::to_hub(resource, object)?;
+    let mut object = to_hub(ctx, patch_type, patch, object)?;
     write::dedup_owners(ctx, &mut object);
     check_version(ctx, &object, old)?;
     Ok(object)
+}
+
+/// A patched object in the hub version. Upstream converts strategically patched objects itself, the others while it
+/// reads them.
+fn to_hub(ctx: &Ctx, patch_type: PatchType, patch: &kinds::Parsed, object: Value) -> Result<Value, ApiError> {
+    let resource = &ctx.resource;
+    if resource.custom {
+        return codec::to_hub(resource, object);
+    }
+    let before = object.clone();
+    api::convert::try_to_hub(&resource.api, object).map_err(|why| match (patch_type, resource.api.ty) {
+        (PatchType::Json | PatchType::Merge, Some(ty)) => {
+            kinds::misfit(&shown::as_go(&before, ty, &shown::touched(patch_type, &patch.value)), &why)
+        }
+        _ => ApiError::new(500, "", why),
+    })
 }
 
 /// What upstream's libraries say of a patch that takes the whole object away.
@@ -115,6 +131,26 @@ fn decode_again(
         return custom_again(ctx, custom, patch, changed, options);
     }
     let Some(ty) = resource.api.ty else { return Ok(changed) };
+    let target = api::decode::Target {
+        group: &resource.group,
+        version: &resource.version,
+        kind: &resource.kind,
+        ty,
+        schemas: api::schema::builtin(),
+    };
+    as_typed(ctx, &target, patch_type, patch, changed, options)
+}
+
+/// The patched object of a built-in kind.
+pub fn as_typed(
+    ctx: &Ctx,
+    target: &api::decode::Target<'_>,
+    patch_type: PatchType,
+    patch: &kinds::Parsed,
+    changed: Value,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let ty = target.ty;
     let shown = || match patch_type {
         PatchType::Strategic => patch::strategic::go_print(&patch.value),
         _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
@@ -133,14 +169,7 @@ fn decode_again(
     }
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
     let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;
-    let target = api::decode::Target {
-        group: &resource.group,
-        version: &resource.version,
-        kind: &resource.kind,
-        ty,
-        schemas: api::schema::builtin(),
-    };
-    let typed = shown::decode(&target, &changed, text.as_bytes(), strictly)
+    let typed = shown::decode(target, &changed, text.as_bytes(), strictly)
         .map_err(|why| kinds::misfit(&shown(), &why))?;
     let mut strict = patch.strict.clone();
     if strictly {

@@ -2,6 +2,7 @@
 
 use api::Value;
 use api::field::{Error, Path};
+use api::kinds::Era;
 use api::status::{ApiError, GroupName};
 
 use super::create::{check_namespace, store_new};
@@ -139,11 +140,10 @@ pub fn check_version(ctx: &Ctx, object: &Value, old: &Stored) -> Result<(), ApiE
         if strategy::unconditional_update(resource) {
             return Ok(());
         }
-        let error = Error::invalid(
-            &Path::new("metadata.resourceVersion"),
-            &Value::from(0),
-            "must be specified for an update",
-        );
+        // Go's syntax for an unsigned number, before values were quoted as JSON.
+        let shown = if resource.api.era() < Era::Now { "0x0" } else { "0" };
+        let path = Path::new("metadata.resourceVersion");
+        let error = Error::invalid_text(&path, shown, "must be specified for an update");
         let kind = GroupName { group: &resource.group, name: &resource.plural };
         return Err(ApiError::invalid(kind, &ctx.info.name, &vec![error]));
     }

@@ -84,10 +84,20 @@ fn refuse(ctx: &Ctx, object: &Value, errors: &ErrorList) -> Result<(), ApiError>
     if errors.is_empty() {
         return Ok(());
     }
-    // Upstream names the kind by its internal type: that of the stored version's group.
     let resource = &ctx.resource;
-    let kind = GroupName { group: &resource.hub_group, name: &resource.kind };
+    let kind = GroupName { group: kinds_group(resource), name: &resource.kind };
     Err(ApiError::invalid(kind, obj::name(object), errors))
+}
+
+/// Upstream names a kind by its internal type: that of the stored version's group, and once that of `extensions` for
+/// the kinds that began there.
+fn kinds_group(resource: &Resource) -> &str {
+    let old = resource.api.era() < api::kinds::Era::Now;
+    match resource.plural.as_str() {
+        "ingresses" if old => "extensions",
+        "networkpolicies" | "podsecuritypolicies" if resource.group == "extensions" => "extensions",
+        _ => &resource.hub_group,
+    }
 }
 
 /// Owner references that occur twice are dropped with a warning (`dedupOwnerReferencesAndAddWarning`).

@@ -79,7 +79,8 @@ const CREATE_ON_UPDATE: [&str; 10] = [
 ];
 
 /// Kinds whose deletion answers with the object.
-const RETURNS_DELETED: [&str; 18] = [
+const RETURNS_DELETED: [&str; 19] = [
+    "podsecuritypolicies",
     "resourceclaimtemplates",
     "resourceslices",
     "resourceclaims",
@@ -172,7 +173,7 @@ pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
         }
         ("batch", "jobs") => job_selector(object),
         ("", "serviceaccounts") => bare_secrets(object),
-        ("apps", "daemonsets") => set_template_generation(object, 1),
+        ("apps", "daemonsets") => set_template_generation(object, template_generation(object).max(1)),
         ("apiextensions.k8s.io", "customresourcedefinitions") => apiextensions::names::initial_status(object),
         ("certificates.k8s.io", "certificatesigningrequests") => requester(object, user),
         _ => {}

@@ -15,7 +15,7 @@ const WEBHOOKS: Path<'static> = Path::new("webhooks");
 const NO_SIDE_EFFECTS: &[&str] = &["None", "NoneOnDryRun"];
 const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
-/// What an update need not do better than the stored object.
+/// What an update need not do better than the stored object; v1beta1 never asked for some of it.
 #[derive(Default)]
 struct Tolerate {
     match_conditions: bool,
@@ -26,12 +26,13 @@ struct Tolerate {
 }
 
 /// `ValidateValidatingWebhookConfiguration` and the one for mutating ones.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    configuration(object, &Tolerate::default(), errs);
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    let old = ctx.is_old();
+    configuration(object, &Tolerate { side_effects: old, same_names: old, ..Tolerate::default() }, errs);
 }
 
 /// The strategies' `ValidateUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     let (hooks, before) = (new.list("webhooks"), old.list("webhooks"));
     let mut selector_errs = ErrorList::new();
     for hook in before {
@@ -42,15 +43,16 @@ pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut Error
     let tolerate = Tolerate {
         match_conditions: hooks.len() == before.len()
             && hooks.iter().zip(before).all(|(n, o)| same_at(n, o, "matchConditions")),
-        side_effects: !before.iter().all(|h| NO_SIDE_EFFECTS.contains(&h.str("sideEffects"))),
+        side_effects: ctx.is_old() || !before.iter().all(|h| NO_SIDE_EFFECTS.contains(&h.str("sideEffects"))),
         versions: before.iter().any(|h| {
             let versions = h.strs("admissionReviewVersions");
             !versions.is_empty() && !versions.iter().any(|v| REVIEW_VERSIONS.contains(v))
         }),
-        same_names: before
-            .iter()
-            .enumerate()
-            .any(|(i, h)| before[..i].iter().any(|o| o.str("name") == h.str("name"))),
+        same_names: ctx.is_old()
+            || before
+                .iter()
+                .enumerate()
+                .any(|(i, h)| before[..i].iter().any(|o| o.str("name") == h.str("name"))),
         selector_values: !selector_errs.is_empty(),
     };
     configuration(new, &tolerate, errs);

@@ -8,7 +8,7 @@ use super::{quoted, required_selector, runs_forever, template};
 use crate::Context;
 use crate::core::pod::Options;
 use crate::core::replication_controller::{at_most_replicas, replica_status};
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -26,11 +26,14 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
     meta::kube_object_meta_update(new, old, errs);
     let (spec, before) = (new.sub("spec"), old.sub("spec"));
     deployment_spec(spec, &Options::for_template(before.at("template"), ctx), errs);
-    selector_stays(spec, before, errs);
+    selector_stays(spec, before, ctx, errs);
 }
 
-/// A selector does not change.
-pub(super) fn selector_stays(spec: &Value, before: &Value, errs: &mut ErrorList) {
+/// A selector does not change, except through the versions that once allowed it.
+pub(super) fn selector_stays(spec: &Value, before: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    if matches!((ctx.group, ctx.version), ("extensions", "v1beta1") | ("apps", "v1beta1")) {
+        return;
+    }
     meta::immutable(spec, before, "selector", "*metav1.LabelSelector", &SPEC.child("selector"), errs);
 }
 
@@ -80,7 +83,7 @@ fn strategy(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
             Some(r) => rolling_update(r, &rolling_path, errs),
         },
         _ => {
-            let shown = Raw(golang::typed("apps.DeploymentStrategy", v));
+            let shown = golang::shown("apps.DeploymentStrategy", v);
             errs.not_supported(path, shown, &["Recreate", "RollingUpdate"]);
         }
     }
@@ -92,7 +95,7 @@ fn rolling_update(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     count_or_percent(unavailable, &unavailable_path, errs);
     count_or_percent(surge, &path.child("maxSurge"), errs);
     if number(unavailable) == 0 && number(surge) == 0 {
-        let shown = Raw(golang::typed("x", unavailable));
+        let shown = golang::shown("x", unavailable);
         errs.invalid(&unavailable_path, shown, "may not be 0 when `maxSurge` is 0");
     }
     at_most_100_percent(unavailable, &unavailable_path, errs);
@@ -138,7 +141,7 @@ pub(crate) fn replica_set_update(new: &Value, old: &Value, ctx: &Context<'_>, er
     meta::kube_object_meta_update(new, old, errs);
     let (spec, before) = (new.sub("spec"), old.sub("spec"));
     replica_set_spec(spec, &Options::for_template(before.at("template"), ctx), errs);
-    selector_stays(spec, before, errs);
+    selector_stays(spec, before, ctx, errs);
 }
 
 /// `ValidateReplicaSetStatusUpdate`.

@@ -9,7 +9,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use crate::core::pod;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -22,7 +22,11 @@ const STATUS: Path<'static> = Path::new("status");
 /// An int-or-string that is a count or a percentage (`ValidatePositiveIntOrPercent`).
 pub(crate) fn count_or_percent(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     match v.as_str() {
-        Some(text) => errs.invalid_each(path, text, names::is_percent(text)),
+        Some(text) => {
+            for message in names::is_percent(text) {
+                errs.invalid(path, golang::shown("x", v), message);
+            }
+        }
         None => meta::non_negative(v.as_i64().unwrap_or(0), path, errs),
     }
 }
@@ -45,7 +49,7 @@ fn number(v: &Value) -> i64 {
 /// `IsNotMoreThan100Percent`.
 pub(crate) fn at_most_100_percent(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     if percent(v).is_some_and(|p| p > 100) {
-        errs.invalid(path, v, "must not be greater than 100%");
+        errs.invalid(path, golang::shown("x", v), "must not be greater than 100%");
     }
 }
 
@@ -63,8 +67,8 @@ fn required_selector(spec: &Value, kind: &str, errs: &mut ErrorList) {
     }
 }
 
-fn quoted(selector: &Value) -> Raw {
-    Raw(golang::typed("*metav1.LabelSelector", selector))
+fn quoted(selector: &Value) -> golang::Typed<'_> {
+    golang::shown("*metav1.LabelSelector", selector)
 }
 
 /// Whether the template's labels are what the selector selects (upstream: an empty selector always fits).
@@ -73,6 +77,7 @@ fn labels_fit(spec: &Value, errs: &mut ErrorList) {
     if s.is_null() || (!selector::is_empty(s) && !selector::matches(s, labels)) {
         let template = SPEC.child("template");
         let metadata = template.child("metadata");
+        let labels = golang::shown("{s", labels);
         errs.invalid(&metadata.child("labels"), labels, "`selector` does not match template `labels`");
     }
 }

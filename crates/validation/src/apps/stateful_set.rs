@@ -9,7 +9,7 @@ use crate::Context;
 use crate::core::claim;
 use crate::core::pod::{self, Options};
 use crate::core::replication_controller::at_most_replicas;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -148,7 +148,7 @@ fn update_strategy(v: &Value, errs: &mut ErrorList) {
         "" => errs.required(&path, ""),
         "OnDelete" => {
             if let Some(r) = rolling {
-                let shown = Raw(golang::typed("apps.RollingUpdateStatefulSetStrategy", r));
+                let shown = golang::shown("apps.RollingUpdateStatefulSetStrategy", r);
                 errs.invalid(&rolling_path, shown, "only allowed for updateStrategy 'RollingUpdate'");
             }
         }
@@ -158,7 +158,7 @@ fn update_strategy(v: &Value, errs: &mut ErrorList) {
             }
         }
         _ => {
-            let shown = Raw(golang::typed("apps.StatefulSetUpdateStrategy", v));
+            let shown = golang::shown("apps.StatefulSetUpdateStrategy", v);
             errs.invalid(&path, shown, "must be 'RollingUpdate' or 'OnDelete'");
         }
     }

@@ -6,7 +6,7 @@ use api::field::{ErrorList, Path};
 use super::{cron, job};
 use crate::Context;
 use crate::core::pod::Options;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta::{self, METADATA};
 use crate::names;
@@ -86,7 +86,7 @@ fn job_template(spec: &Value, opts: &Options, errs: &mut ErrorList) {
     let path = template.child("spec");
     job::job_spec(spec, opts, &path, errs);
     if let Some(selector) = spec.at("selector") {
-        let shown = Raw(golang::typed("*metav1.LabelSelector", selector));
+        let shown = golang::shown("*metav1.LabelSelector", selector);
         errs.invalid(&path.child("selector"), shown, "`selector` will be auto-generated");
     }
     if spec.flag("manualSelector") {

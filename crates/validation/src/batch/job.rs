@@ -6,7 +6,7 @@ use api::{Object, Value};
 use super::{job_policy, job_status};
 use crate::Context;
 use crate::core::pod::{self, Options};
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta::{self, METADATA};
 use crate::names;
@@ -78,8 +78,8 @@ fn generated_selector(object: &Value, prefixed: bool, errs: &mut ErrorList) {
     }
 }
 
-fn quoted(selector: &Value) -> Raw {
-    Raw(golang::typed("*metav1.LabelSelector", selector))
+fn quoted(selector: &Value) -> golang::Typed<'_> {
+    golang::shown("*metav1.LabelSelector", selector)
 }
 
 /// `ValidateJobSpec`.
@@ -150,7 +150,7 @@ pub(super) fn job_spec(spec: &Value, opts: &Options, path: &Path<'_>, errs: &mut
         if indexed {
             job_policy::success_policy(policy, spec.int("completions"), &path, errs);
         } else {
-            let shown = Raw(golang::typed("batch.SuccessPolicy", policy));
+            let shown = golang::shown("batch.SuccessPolicy", policy);
             errs.invalid(&path, shown, "requires indexed completion mode");
         }
     }
@@ -292,7 +292,7 @@ fn template_update(spec: &Value, old: &Value, errs: &mut ErrorList) {
     let path = SPEC.child("template");
     if !settled {
         if !same(template, was) {
-            errs.invalid(&path, Raw(golang::typed("core.PodTemplateSpec", template)), meta::IMMUTABLE);
+            errs.invalid(&path, golang::shown("core.PodTemplateSpec", template), meta::IMMUTABLE);
         }
         return;
     }
@@ -322,7 +322,7 @@ fn template_update(spec: &Value, old: &Value, errs: &mut ErrorList) {
         }
     }
     if !same(pod, &Value::Object(expected)) {
-        let shown = Raw(golang::typed("core.PodSpec", pod));
+        let shown = golang::shown("core.PodSpec", pod);
         errs.invalid(&path.child("spec"), shown, meta::IMMUTABLE);
     }
 }

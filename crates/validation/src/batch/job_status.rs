@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use super::job::differs;
 use super::job_policy::{count_indexes, overlap};
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::value::Get;
@@ -183,7 +183,7 @@ fn finished(new: &Value, old: &Value, errs: &mut ErrorList) {
     if (just || differs(new, old, "uncountedTerminatedPods"))
         && pods.list("failed").len() + pods.list("succeeded").len() > 0
     {
-        let shown = Raw(golang::typed("batch.UncountedTerminatedPods", pods));
+        let shown = golang::shown("batch.UncountedTerminatedPods", pods);
         errs.invalid(&STATUS.child("uncountedTerminatedPods"), shown, "must be empty for finished job");
     }
 }

@@ -372,7 +372,7 @@ pub(crate) fn volume_spec(
             errs.required(&path, "");
         }
         if capacity.get("storage").is_none() || sizes > 1 {
-            errs.not_supported(&path, Raw(golang::typed("{q", capacity)), &["storage"]);
+            errs.not_supported(&path, golang::shown("{q", capacity), &["storage"]);
         }
         for (resource, value) in capacity.pairs() {
             let path = path.key(resource);
@@ -523,7 +523,7 @@ fn node_affinity_update(spec: &Value, before: &Value, errs: &mut ErrorList) {
         }
     }
     if !same(&now, &was) || spec.sub("nodeAffinity").at("required").is_none() {
-        let shown = Raw(golang::typed("*core.VolumeNodeAffinity", spec.sub("nodeAffinity")));
+        let shown = golang::shown("*core.VolumeNodeAffinity", spec.sub("nodeAffinity"));
         errs.invalid(
             &Path::new("nodeAffinity"),
             shown,

@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use super::pod::{affinity, resources};
 use crate::Context;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta::{self, METADATA};
 use crate::names;
@@ -91,7 +91,7 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
     let addresses = status.list("addresses");
     for (i, address) in addresses.iter().enumerate() {
         if addresses[..i].contains(address) {
-            let shown = Raw(golang::typed("core.NodeAddress", address));
+            let shown = golang::shown("core.NodeAddress", address);
             errs.duplicate(&STATUS.child("addresses").index(i), shown);
         }
     }
@@ -126,7 +126,7 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
 fn config_source(source: &Value, errs: &mut ErrorList) {
     let path = SPEC.child("configSource");
     let Some(map) = source.at("configMap") else {
-        let shown = Raw(golang::typed("core.NodeConfigSource", source));
+        let shown = golang::shown("core.NodeConfigSource", source);
         errs.invalid(&path, shown, "exactly one reference subfield must be non-nil");
         return;
     };

@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use super::pod::resources;
 use crate::Context;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -116,7 +116,7 @@ fn quota_spec(spec: &Value, errs: &mut ErrorList) {
             errs.invalid(&path.child("scopeName"), scope, "unsupported scope");
         }
         for _ in 0..unfit(scope) {
-            let shown = Raw(golang::typed("core.ScopeSelector", selector));
+            let shown = golang::shown("core.ScopeSelector", selector);
             errs.invalid(&path, shown, "unsupported scope applied to resource");
         }
         scope_operator(requirement, scope, &path, errs);

@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use super::pod::{container, probe};
 use crate::Context;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta::{self, METADATA};
 use crate::names;
@@ -308,7 +308,7 @@ fn port_numbers(spec: &Value, errs: &mut ErrorList) {
     for (i, p) in ports.iter().enumerate() {
         if repeated(i, "port") {
             let key = serde_json::json!({"protocol": p.sub("protocol"), "port": p.sub("port")});
-            errs.duplicate(&path.index(i), Raw(golang::typed("core.ServicePort", &key)));
+            errs.duplicate(&path.index(i), golang::shown("core.ServicePort", &key));
         }
     }
 }

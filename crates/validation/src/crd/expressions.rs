@@ -4,7 +4,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use crate::cel::{self, Type, Variables};
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::value::Get;
 
@@ -35,7 +35,7 @@ pub(super) fn rules(s: &Value, is_resource: bool, path: &Path<'_>, errs: &mut Er
                 Ok(_) => otherwise.to_owned(),
                 Err(problem) => problem,
             };
-            let shown = Raw(golang::typed("apiextensions.ValidationRule", rule));
+            let shown = golang::shown("apiextensions.ValidationRule", rule);
             errs.invalid(&path.child(field), shown, problem);
         };
         check("rule", &Type::Bool, "cel expression must evaluate to a bool");

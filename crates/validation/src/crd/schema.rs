@@ -4,7 +4,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use super::{View, definition, expressions, field_path, structural};
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::value::Get;
 
@@ -160,7 +160,7 @@ fn root_fields(schema: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         } else if !allowed.contains(&shown) {
             errs.invalid(
                 &path.child("openAPIV3Schema"),
-                Raw(golang::typed("apiextensions.JSONSchemaProps", schema)),
+                golang::shown("apiextensions.JSONSchemaProps", schema),
                 format!("only [{ROOT_FIELDS}] fields are allowed at the root of the schema if the status subresource is enabled"),
             );
             return;
@@ -337,7 +337,7 @@ fn set_items(s: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         return;
     }
     let items = s.sub("items");
-    let list_type = Raw(golang::typed("*s", items.sub(LIST_TYPE)));
+    let list_type = golang::shown("*s", items.sub(LIST_TYPE));
     const DETAIL: &str = "must be atomic as item of a list with x-kubernetes-list-type=set";
     let path = path.child("items");
     match items.str("type") {
@@ -365,7 +365,7 @@ fn map_items(s: &Value, path: &Path<'_>, errs: &mut ErrorList) {
             return;
         }
         Some(list @ Value::Array(_)) => {
-            let shown = Raw(golang::typed("apiextensions.JSONSchemaPropsOrArray", list));
+            let shown = golang::shown("apiextensions.JSONSchemaPropsOrArray", list);
             errs.invalid(
                 &items_path,
                 shown,

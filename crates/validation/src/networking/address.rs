@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use super::ingress::path_segments;
 use crate::Context;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -62,7 +62,7 @@ fn cidrs(spec: &Value, errs: &mut ErrorList) {
         return;
     }
     if list.len() > 2 {
-        let shown = Raw(golang::typed("networking.ServiceCIDRSpec", spec));
+        let shown = golang::shown("networking.ServiceCIDRSpec", spec);
         errs.invalid(&path, shown, "may only hold up to 2 values");
         return;
     }

@@ -6,7 +6,7 @@ use api::field::{ErrorList, Path};
 use crate::Context;
 use crate::batch::job::domain_prefixed_path;
 use crate::core::service::host_name;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -22,20 +22,28 @@ struct Tolerate {
     wildcard_rule: bool,
 }
 
+impl Tolerate {
+    /// What v1beta1 never looked at.
+    fn of_version(ctx: &Context<'_>) -> Tolerate {
+        Tolerate { secret_name: ctx.is_old(), wildcard_rule: ctx.is_old() }
+    }
+}
+
 /// `ValidateIngressCreate`.
 pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
-    ingress(object, Tolerate::default(), errs);
+    ingress(object, Tolerate::of_version(ctx), errs);
     as_version(ctx, errs);
     const ANNOTATION: &str = "kubernetes.io/ingress.class";
     let annotation = object.sub("metadata").sub("annotations").opt_str(ANNOTATION);
     if let (Some(class), Some(name)) = (annotation, object.sub("spec").opt_str("ingressClassName"))
-        && class != name
+        && (class != name || ctx.is_old())
     {
-        errs.invalid(
-            &Path::new("annotations").child(ANNOTATION),
-            class,
-            "must match `ingressClassName` when both are specified",
-        );
+        let why = if ctx.is_old() {
+            "can not be set when the class field is also set"
+        } else {
+            "must match `ingressClassName` when both are specified"
+        };
+        errs.invalid(&Path::new("annotations").child(ANNOTATION), class, why);
     }
 }
 
@@ -52,9 +60,10 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
         rule_value(rule, &Path::ROOT, &mut found);
         rule.str("host").contains('*') && !found.is_empty()
     };
+    let any = Tolerate::of_version(ctx);
     let tolerate = Tolerate {
-        secret_name: before.list("tls").iter().any(secret),
-        wildcard_rule: before.list("rules").iter().any(wildcard),
+        secret_name: any.secret_name || before.list("tls").iter().any(secret),
+        wildcard_rule: any.wildcard_rule || before.list("rules").iter().any(wildcard),
     };
     ingress(new, tolerate, errs);
     as_version(ctx, errs);
@@ -62,7 +71,7 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
 
 /// Backends have other names in v1beta1, which upstream's paths used while it served that version.
 fn as_version(ctx: &Context<'_>, errs: &mut ErrorList) {
-    if ctx.version != "v1beta1" {
+    if !ctx.is_old() {
         return;
     }
     for error in errs {
@@ -104,7 +113,7 @@ fn ingress(object: &Value, tolerate: Tolerate, errs: &mut ErrorList) {
     let spec = object.sub("spec");
     let backend_path = SPEC.child("defaultBackend");
     if spec.list("rules").is_empty() && spec.at("defaultBackend").is_none() {
-        let shown = Raw(golang::typed("[r", spec.sub("rules")));
+        let shown = golang::shown("[networking.IngressRule", spec.sub("rules"));
         errs.invalid(&SPEC, shown, "either `defaultBackend` or `rules` must be specified");
     }
     if let Some(b) = spec.at("defaultBackend") {

@@ -104,7 +104,7 @@ fn where_it_is(v: &Value, errs: &mut ErrorList) {
         if selector.list("nodeSelectorTerms").len() != 1 {
             errs.invalid(
                 &path.child("nodeSelectorTerms"),
-                Raw(golang::typed("[core.NodeSelectorTerm", selector.sub("nodeSelectorTerms"))),
+                golang::shown("[core.NodeSelectorTerm", selector.sub("nodeSelectorTerms")),
                 "must have exactly one node selector term",
             );
         }
@@ -326,7 +326,7 @@ fn attribute(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         0 => errs.invalid(path, "", "exactly one value must be specified"),
         1 => {}
         _ => {
-            let shown = Raw(golang::typed("resource.DeviceAttribute", v));
+            let shown = golang::shown("resource.DeviceAttribute", v);
             errs.invalid(path, shown, "exactly one value must be specified");
         }
     }

@@ -34,6 +34,12 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
     const FIXED: &[(&str, &str)] =
         &[("parameters", "{s"), ("provisioner", "s"), ("reclaimPolicy", "*s"), ("volumeBindingMode", "*s")];
     for (field, kind) in FIXED {
+        if ctx.is_old() && *field != "volumeBindingMode" {
+            if !crate::value::same_at(new, old, field) {
+                errs.forbidden(&Path::new(field), format!("updates to {field} are forbidden."));
+            }
+            continue;
+        }
         meta::immutable(new, old, field, kind, &Path::new(field), errs);
     }
 }

@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use crate::Context;
 use crate::core::volume;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -141,7 +141,7 @@ pub(crate) fn node_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mu
                 if let Value::Object(fields) = &mut shown {
                     fields.remove("allocatable");
                 }
-                let shown = Raw(golang::typed("storage.CSINodeDriver", &shown));
+                let shown = golang::shown("storage.CSINodeDriver", &shown);
                 errs.invalid(&SPEC.child("drivers"), shown, meta::IMMUTABLE);
             }
         }

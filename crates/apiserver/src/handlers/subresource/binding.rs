@@ -131,8 +131,14 @@ fn set_scheduled(pod: &mut Value) {
         "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": obj::now(),
     });
     match list.iter_mut().find(|c| c.get("type").and_then(Value::as_str) == Some("PodScheduled")) {
-        Some(old) if old.get("status").and_then(Value::as_str) == Some("True") => {}
-        Some(old) => *old = new,
+        Some(old) => {
+            let since = old.get("lastTransitionTime").cloned();
+            let was_true = old.get("status").and_then(Value::as_str) == Some("True");
+            *old = new;
+            if let Some(since) = since.filter(|_| was_true) {
+                old["lastTransitionTime"] = since;
+            }
+        }
         None => list.push(new),
     }
 }

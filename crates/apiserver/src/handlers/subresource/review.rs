@@ -112,8 +112,12 @@ async fn token(ctx: &Ctx, mut review: Value) -> Result<Value, ApiError> {
 /// May they (`registry/authorization`)?
 fn access(ctx: &Ctx, mut review: Value) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
-    let context =
-        validation::Context { group: &resource.group, version: &resource.version, allow_privileged: true };
+    let context = validation::Context {
+        group: &resource.group,
+        version: &resource.version,
+        era: resource.api.era(),
+        allow_privileged: true,
+    };
     let errors = validation::validate_create(&resource.hub_group, &resource.api.kind.kind, &review, &context);
     if !errors.is_empty() {
         // Upstream takes the kind from the object, where it stands no more.

@@ -3,7 +3,7 @@
 
 use api::Value;
 use api::field::{Error, Path};
-use api::status::ApiError;
+use api::status::{ApiError, GroupName};
 use serde_json::json;
 
 use crate::handlers::options::WriteOptions;
@@ -14,6 +14,8 @@ use crate::http::{Incoming, Response};
 use crate::negotiate::encode;
 use crate::registry::obj;
 
+/// The group that v1.10 named, through either version.
+const GROUP: &str = "extensions";
 /// Where today's version keeps the request.
 const ROLLBACK_TO: &str = "deprecated.deployment.rollback.to";
 
@@ -29,12 +31,12 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let request = write::decode(ctx, &Decode::of_subresource(sub), &bytes, media, &options)?;
     let name = request.get("name").and_then(Value::as_str).unwrap_or_default();
     let revision = obj::number_at(&request, "rollbackTo.revision").unwrap_or(0);
-    check(ctx, name, revision)?;
+    check(name, revision)?;
     let storage = ctx.server.storage();
     let mut current = storage.get(&ctx.resource, &ctx.info.namespace, name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
-            return Err(ApiError::not_found(ctx.resource.group_resource(), name));
+            return Err(ApiError::not_found(GroupName { group: GROUP, name: "deployments" }, name));
         };
         let mut object = old.object.clone();
         let notes = obj::metadata_mut(&mut object).entry("annotations").or_insert_with(|| json!({}));
@@ -58,7 +60,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     Err(ApiError::conflict(ctx.resource.group_resource(), name, MODIFIED))
 }
 
-fn check(ctx: &Ctx, name: &str, revision: i64) -> Result<(), ApiError> {
+fn check(name: &str, revision: i64) -> Result<(), ApiError> {
     let mut errors = Vec::new();
     if name.is_empty() {
         errors.push(Error::required(&Path::new("name"), "name is required"));
@@ -70,6 +72,6 @@ fn check(ctx: &Ctx, name: &str, revision: i64) -> Result<(), ApiError> {
     if errors.is_empty() {
         return Ok(());
     }
-    let kind = api::status::GroupName { group: &ctx.resource.group, name: "DeploymentRollback" };
+    let kind = GroupName { group: GROUP, name: "DeploymentRollback" };
     Err(ApiError::invalid(kind, name, &errors))
 }

@@ -2,6 +2,7 @@
 
 use api::Value;
 use api::field::{Error, Path};
+use api::kinds::Era;
 use api::status::{ApiError, GroupName};
 use serde_json::json;
 
@@ -45,7 +46,11 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
     match ctx.info.verb {
         "get" => {
-            let found = storage.need(&ctx.resource, namespace, name).await?;
+            let found = match storage.get(&ctx.resource, namespace, name).await? {
+                Some(found) => found,
+                None if ctx.resource.api.era() < Era::Now => return Err(no_scale(ctx)),
+                None => return Err(ApiError::not_found(ctx.resource.group_resource(), name)),
+            };
             check_there(ctx, &found.object)?;
             ctx.asked(200, &accept, scale_of(ctx, &sub, &found.object))
         }
@@ -62,7 +67,16 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             let (patch_type, bytes, options) = patch::read(ctx, body, true).await?;
             let parsed = kinds::parse(patch_type, &bytes, options.field_validation)?;
             let changed = change(ctx, &sub, &options, |old| {
-                kinds::apply(patch_type, &parsed.value, scale_of(ctx, &sub, old), sub.ty)
+                let scale = kinds::apply(patch_type, &parsed.value, scale_of(ctx, &sub, old), sub.ty)?;
+                let Some(ty) = sub.ty else { return Ok(scale) };
+                let target = api::decode::Target {
+                    group: &sub.group,
+                    version: &sub.version,
+                    kind: &sub.kind,
+                    ty,
+                    schemas: api::schema::builtin(),
+                };
+                patch::as_typed(ctx, &target, patch_type, &parsed, scale, &options)
             })
             .await?;
             ctx.asked(200, &accept, changed)
@@ -81,7 +95,7 @@ async fn change(
     let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
-            return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
+            return Err(no_scale(ctx));
         };
         check_there(ctx, &old.object)?;
         let scale = wanted(&old.object)?;
@@ -97,6 +111,24 @@ async fn change(
         }
     }
     Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
+}
+
+/// What upstream says when there is nothing to scale.
+fn no_scale(ctx: &Ctx) -> ApiError {
+    let resource = &ctx.resource;
+    if resource.custom {
+        return ApiError::not_found(resource.group_resource(), &ctx.info.name);
+    }
+    let name = format!("{}/scale", resource.plural);
+    let group = GroupName { group: group_then(ctx), name: &name };
+    ApiError::not_found(group, &ctx.info.name)
+}
+
+/// The group that servers named: deployments and replica sets began in `extensions`.
+fn group_then(ctx: &Ctx) -> &str {
+    let resource = &ctx.resource;
+    let early = resource.api.era() == Era::Early && resource.plural != "statefulsets";
+    if early { "extensions" } else { &resource.hub_group }
 }
 
 /// A custom resource must have the number that its scale shows.
@@ -143,7 +175,8 @@ fn validate(ctx: &Ctx, sub: &Subresource, scale: &Value) -> Result<(), ApiError>
     }
     let why = "must be greater than or equal to 0";
     let error = Error::invalid(&Path::new("spec.replicas"), &Value::from(replicas), why);
-    let kind = GroupName { group: &sub.group, name: "Scale" };
+    let group = if ctx.resource.api.era() == Era::Early { "extensions" } else { &sub.group };
+    let kind = GroupName { group, name: "Scale" };
     Err(ApiError::invalid(kind, &ctx.info.name, &vec![error]))
 }
 

@@ -4,7 +4,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use super::Options;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::meta;
 use crate::names;
 use crate::selector;
@@ -367,7 +367,7 @@ pub(crate) fn taints(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
             taint_effect(effect, &path.child("effect"), errs);
         }
         if seen.contains(&(effect, key)) {
-            let shown = Raw(crate::golang::typed("core.Taint", taint));
+            let shown = crate::golang::shown("core.Taint", taint);
             errs.duplicate_because(&path, shown, "taints must be unique by key and effect pair");
         } else {
             seen.push((effect, key));

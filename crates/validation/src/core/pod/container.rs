@@ -6,7 +6,7 @@ use api::field::{ErrorList, Path};
 
 use super::{Options, env, probe, resources, security};
 use crate::core::volume;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::names;
 use crate::value::Get;
@@ -463,6 +463,6 @@ fn restart_policy(container: &Value, path: &Path<'_>, errs: &mut ErrorList) {
 }
 
 /// The part of a security context that upstream quotes whole.
-pub(super) fn quoted_security_context(context: &Value) -> Raw {
-    Raw(golang::typed("core.SecurityContext", context))
+pub(super) fn quoted_security_context(context: &Value) -> golang::Typed<'_> {
+    golang::shown("core.SecurityContext", context)
 }

@@ -4,7 +4,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use super::Options;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::names;
 use crate::quantity::{Quantity, QuantityField as _};
@@ -272,7 +272,7 @@ pub(super) fn pod_claims(spec: &Value, is_mirror: bool, path: &Path<'_>, errs: &
         }
         let (by_name, by_template) =
             (claim.opt_str("resourceClaimName"), claim.opt_str("resourceClaimTemplateName"));
-        let shown = || Raw(golang::typed("core.PodResourceClaim", claim));
+        let shown = || golang::shown("core.PodResourceClaim", claim);
         if by_name.is_some() && by_template.is_some() {
             errs.invalid(
                 &path,

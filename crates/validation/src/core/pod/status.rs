@@ -5,7 +5,7 @@ use api::field::{ErrorList, Path};
 
 use super::{Options, update::annotations_update};
 use crate::Context;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -161,7 +161,7 @@ fn address_list(status: &Value, before: &Value, field: &str, kind: &str, errs: &
             );
         }
         if dual != Some(true) || list.len() > 2 {
-            let shown = Raw(golang::typed(kind, status.sub(field)));
+            let shown = golang::shown(kind, status.sub(field));
             errs.invalid(&path, shown, "may specify no more than one IP for each IP family");
         }
     }
