@@ -41,6 +41,23 @@ pub(crate) struct Schema {
     kinds: Vec<GroupVersionKind>,
 }
 
+/// What a schema is, one step deep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape<'a> {
+    /// Another definition.
+    Reference(&'a Schema),
+    /// An object with fields.
+    Kind,
+    /// A list of these.
+    Array(&'a Schema),
+    /// An object whose values are these.
+    Map(&'a Schema),
+    /// A scalar of this type.
+    Primitive(&'a str),
+    /// Anything.
+    Arbitrary,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct GroupVersionKind {
@@ -75,37 +92,44 @@ impl Document {
 
     /// Follows references; the name is that of the last definition.
     fn resolve<'a>(&'a self, schema: &'a Schema) -> (&'a Schema, Option<&'a str>) {
-        let reference = schema.reference.as_deref().or(match schema.all_of.as_slice() {
-            [one] => one.reference.as_deref(),
-            _ => None,
-        });
-        let Some(name) = reference.and_then(|r| r.rsplit('/').next()) else { return (schema, None) };
-        match self.definitions.get(name) {
-            Some(s) => (s, Some(name)),
+        match self.definition(schema) {
+            Some((name, s)) => (s, Some(name)),
             None => (schema, None),
         }
     }
 
-    /// What a field holds: through references, lists and maps.
-    pub(crate) fn element<'a>(&'a self, schema: &'a Schema) -> &'a Schema {
-        let (s, _) = self.resolve(schema);
-        match (&s.items, &s.additional) {
-            (Some(i), _) => self.element(i),
-            (None, Some(a)) if s.properties.is_empty() => self.element(a),
-            _ => s,
+    fn definition(&self, schema: &Schema) -> Option<(&str, &Schema)> {
+        let reference = schema.reference.as_deref().or(match schema.all_of.as_slice() {
+            [one] => one.reference.as_deref(),
+            _ => None,
+        });
+        let name = reference?.rsplit('/').next()?;
+        self.definitions.get_key_value(name).map(|(name, s)| (name.as_str(), s))
+    }
+
+    /// What a schema is (upstream: `kube-openapi/pkg/util/proto.Definitions.ParseSchema`).
+    pub(crate) fn shape<'a>(&'a self, schema: &'a Schema) -> Shape<'a> {
+        if let Some((_, definition)) = self.definition(schema) {
+            return Shape::Reference(definition);
+        }
+        match schema.kind.as_deref() {
+            Some("array") => schema.items.as_deref().map_or(Shape::Arbitrary, Shape::Array),
+            Some("object") | None if !schema.properties.is_empty() => Shape::Kind,
+            Some("object") => schema.additional.as_deref().map_or(Shape::Arbitrary, Shape::Map),
+            Some(name) => Shape::Primitive(name),
+            None => Shape::Arbitrary,
         }
     }
 
-    /// `Object`, `[]string`, `map[string]string`: the type as `explain` shows it.
+    /// `Object`, `[]string`, `map[string]string`: the type as `explain` shows it; nothing for what may be anything.
     pub(crate) fn type_name(&self, schema: &Schema) -> String {
-        let (s, _) = self.resolve(schema);
-        match (&s.items, &s.additional) {
-            (Some(i), _) => format!("[]{}", self.type_name(i)),
-            (None, Some(a)) if s.properties.is_empty() => format!("map[string]{}", self.type_name(a)),
-            _ => match s.kind.as_deref() {
-                Some("object") | None => "Object".into(),
-                Some(k) => k.into(),
-            },
+        match self.shape(schema) {
+            Shape::Reference(inner) => self.type_name(inner),
+            Shape::Array(item) => format!("[]{}", self.type_name(item)),
+            Shape::Map(value) => format!("map[string]{}", self.type_name(value)),
+            Shape::Kind => "Object".into(),
+            Shape::Primitive(name) => name.into(),
+            Shape::Arbitrary => String::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde_json::json;
 
-use crate::definitions::{Dialect, describe};
+use crate::definitions::{self, Dialect, describe};
 use crate::descriptions::Descriptions;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -120,8 +120,7 @@ impl Writer<'_> {
         let old = self.dialect == Dialect::V2;
         let open = old && (preserve_unknown || flag(schema.as_object(), PRESERVE));
         if open || !schema.is_object() {
-            // Old kubectls refuse an object type without properties.
-            return if old { json!({}) } else { json!({"type": "object"}) };
+            return definitions::any_object(self.dialect);
         }
         let mut root = schema;
         self.convert(&mut root);
@@ -225,22 +224,17 @@ fn simplify(schema: &mut Object) {
             schema.remove("required");
         }
     }
-    let ty = schema.get("type").and_then(Value::as_str).unwrap_or_default();
-    let without_parts = match ty {
-        "array" => !schema.contains_key("items"),
-        // v1.10 reads an object type only with properties, or with a schema for all values.
-        "object" => {
-            let has = |part: &str| schema.get(part).and_then(Value::as_object).is_some_and(|p| !p.is_empty());
-            let embedded = flag(Some(schema), "x-kubernetes-embedded-resource");
-            preserve
-                || !(has("properties")
-                    || embedded
-                    || schema.get("additionalProperties").is_some_and(Value::is_object))
-        }
-        _ => false,
-    };
-    if nullable || without_parts {
+    let is = |ty: &str| schema.get("type").and_then(Value::as_str) == Some(ty);
+    let object = is("object");
+    if nullable || (is("array") && !schema.contains_key("items")) || (object && preserve) {
         schema.remove("type");
+    } else if object {
+        // v1.10 reads an object type only with properties, or with a schema for all values.
+        let has = |part: &str| schema.get(part).is_some_and(Value::is_object);
+        let embedded = flag(Some(schema), "x-kubernetes-embedded-resource");
+        if !(embedded || has("properties") || has("additionalProperties")) {
+            schema.insert("additionalProperties".into(), json!({}));
+        }
     }
 }
 
@@ -316,11 +310,13 @@ mod tests {
         assert_eq!(
             widget["properties"]["spec"],
             json!({"type": "object", "required": ["b"], "properties": {
-                "a": {}, "b": {"x-kubernetes-int-or-string": true}, "c": {},
-                "d": {"x-kubernetes-preserve-unknown-fields": true}, "e": {"additionalProperties": true},
+                "a": {},
+                "b": {"x-kubernetes-int-or-string": true},
+                "c": {"type": "object", "additionalProperties": {}},
+                "d": {"x-kubernetes-preserve-unknown-fields": true}, "e": {"type": "object", "additionalProperties": {}},
                 "f": {"type": "object", "additionalProperties": {"type": "string"}}}})
         );
-        assert_eq!(published(&Value::Null, Dialect::V2).get("type"), None);
+        assert_eq!(published(&Value::Null, Dialect::V2)["additionalProperties"], json!({}));
         assert_eq!(published(&Value::Null, Dialect::V3)["type"], "object");
     }
 

@@ -2,9 +2,10 @@
 //!
 //! The two documents speak two dialects: v3 wraps references (`allOf`) so that a default can stand beside them, and says
 //! exactly what scalars of several types may be. v2 is read by kubectls back to v1.10, which refuse the whole document for
-//! an object without properties: such types are left open there (`{}`), which every version reads as "anything".
+//! an object of which nothing more is said: such a type has values of any kind there (`additionalProperties: {}`), which
+//! every version reads, and shows as newer ones show upstream's.
 
-use api::schema::{Field, ListType, Schemas, Struct, Type};
+use api::schema::{Field, ListType, Schemas, Struct, StructId, Type};
 use api::{Object, Value};
 use serde_json::json;
 
@@ -38,6 +39,20 @@ impl Dialect {
     }
 }
 
+/// An object of any form, in OpenAPI's own words its fields in a managed fields entry.
+const FIELDS_V1: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1";
+
+/// Anything at all, beside the schemas of custom resource definitions.
+const ANYTHING: [&str; 4] =
+    ["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray"];
+
+pub(crate) fn any_object(dialect: Dialect) -> Value {
+    match dialect {
+        Dialect::V2 => json!({"type": "object", "additionalProperties": {}}),
+        Dialect::V3 => json!({"type": "object"}),
+    }
+}
+
 /// The definition of a named scalar.
 pub fn scalar(ty: &Type, dialect: Dialect) -> Value {
     match (ty, dialect) {
@@ -48,7 +63,7 @@ pub fn scalar(ty: &Type, dialect: Dialect) -> Value {
             json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
         }
         (Type::Time | Type::MicroTime, _) => json!({"type": "string", "format": "date-time"}),
-        (Type::RawExtension, Dialect::V3) => json!({"type": "object"}),
+        (Type::RawExtension, dialect) => any_object(dialect),
         _ => json!({}),
     }
 }
@@ -69,6 +84,8 @@ impl Definitions<'_> {
     pub fn by_name(&self, name: &str) -> Option<Value> {
         let mut definition = match SCALARS.iter().find(|(n, _)| *n == name) {
             Some((_, ty)) => scalar(ty, self.dialect),
+            None if name == FIELDS_V1 => any_object(self.dialect),
+            None if name.rsplit('.').next().is_some_and(|last| ANYTHING.contains(&last)) => json!({}),
             None => self.of_struct(self.schemas.get(self.schemas.by_name(name)?)),
         };
         describe(&mut definition, self.descriptions.of(name));
@@ -78,22 +95,16 @@ impl Definitions<'_> {
     /// The definition of an object type.
     pub fn of_struct(&self, s: &Struct) -> Value {
         let mut definition = Object::new();
-        if !s.preserve_unknown || !s.fields.is_empty() || self.dialect == Dialect::V3 {
-            definition.insert("type".into(), "object".into());
-        }
-        // Old kubectls take properties for all there is: where more is kept, v2 names none (`openapi/v2/conversion.go`).
-        let fields =
-            if s.preserve_unknown && self.dialect == Dialect::V2 { &[] } else { s.fields.as_slice() };
-        let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| &*f.name).collect();
+        definition.insert("type".into(), "object".into());
+        let required: Vec<&str> = s.fields.iter().filter(|f| f.required).map(|f| &*f.name).collect();
         if !required.is_empty() {
             definition.insert("required".into(), required.into());
         }
-        let properties: Object = fields.iter().map(|f| (f.name.to_string(), self.of_field(s, f))).collect();
-        if !properties.is_empty() {
+        let properties: Object = s.fields.iter().map(|f| (f.name.to_string(), self.of_field(s, f))).collect();
+        if properties.is_empty() {
+            definition.extend(any_object(self.dialect).as_object().cloned().unwrap_or_default());
+        } else {
             definition.insert("properties".into(), properties.into());
-        } else if self.dialect == Dialect::V2 {
-            // An object without properties: see the module's head.
-            definition.remove("type");
         }
         if !s.kinds.is_empty() {
             let kinds: Vec<Value> = s
@@ -106,9 +117,6 @@ impl Definitions<'_> {
         if s.atomic {
             definition.insert("x-kubernetes-map-type".into(), "atomic".into());
         }
-        if s.preserve_unknown {
-            definition.insert("x-kubernetes-preserve-unknown-fields".into(), true.into());
-        }
         if let Some(unions) = s.unions.as_deref().and_then(|u| serde_json::from_str::<Value>(u).ok()) {
             definition.insert("x-kubernetes-unions".into(), unions);
         }
@@ -116,7 +124,7 @@ impl Definitions<'_> {
     }
 
     fn of_field(&self, of: &Struct, field: &Field) -> Value {
-        let mut schema = self.of_type(&field.ty);
+        let mut schema = self.of_type(of, &field.ty);
         if self.dialect == Dialect::V3
             && let Some(reference) = schema.as_object_mut().and_then(|o| o.remove("$ref"))
         {
@@ -168,9 +176,15 @@ impl Definitions<'_> {
         schema
     }
 
-    fn of_type(&self, ty: &Type) -> Value {
+    fn of_type(&self, of: &Struct, ty: &Type) -> Value {
+        let suffixed = |id: &StructId, suffix: &str| {
+            self.dialect.reference(&format!("{}{suffix}", self.schemas.get(*id).name))
+        };
         match ty {
-            Type::Any => json!({}),
+            Type::Any => match of.name.strip_suffix("JSONSchemaProps") {
+                Some(package) => self.dialect.reference(&format!("{package}JSON")),
+                None => self.dialect.reference(FIELDS_V1),
+            },
             Type::String(_) | Type::Duration => json!({"type": "string"}),
             Type::Bytes => json!({"type": "string", "format": "byte"}),
             Type::Int32 => json!({"type": "integer", "format": "int32"}),
@@ -183,16 +197,14 @@ impl Definitions<'_> {
                     None => json!({}),
                 }
             }
-            Type::Struct(id) => {
-                let s = self.schemas.get(*id);
-                if s.name.is_empty() { self.of_struct(s) } else { self.dialect.reference(&s.name) }
-            }
-            Type::List(list) => json!({"type": "array", "items": self.of_type(&list.item)}),
+            Type::Struct(id) => self.dialect.reference(&self.schemas.get(*id).name),
+            Type::List(list) => json!({"type": "array", "items": self.of_type(of, &list.item)}),
             Type::Map(map) => {
-                json!({"type": "object", "additionalProperties": self.of_type(&map.value)})
+                json!({"type": "object", "additionalProperties": self.of_type(of, &map.value)})
             }
-            // What is either a schema or something else has no JSON schema that old clients could read.
-            Type::SchemaOrBool(_) | Type::SchemaOrArray(_) | Type::SchemaOrStrings(_) => json!({}),
+            Type::SchemaOrBool(id) => suffixed(id, "OrBool"),
+            Type::SchemaOrArray(id) => suffixed(id, "OrArray"),
+            Type::SchemaOrStrings(id) => suffixed(id, "OrStringArray"),
         }
     }
 }
