@@ -10,7 +10,7 @@ mod typed;
 /// Go's zero values.
 pub mod zero;
 
-pub use meta::{TypeMeta, interpret};
+pub use meta::{TypeMeta, interpret, unrecognized};
 pub use scalar::{format_duration, parse_duration};
 
 use crate::Value;

@@ -8,7 +8,7 @@ mod reader;
 mod write;
 
 pub use check::check;
-pub(crate) use reader::float;
+pub use reader::float;
 pub use reader::{MAX_DUPLICATES, Malformed, Reader};
 pub use write::{go_json, string as go_string};
 

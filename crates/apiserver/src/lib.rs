@@ -19,6 +19,7 @@ pub mod bootstrap;
 pub mod component_status;
 pub mod crd;
 pub mod discovery;
+pub mod encoding;
 pub mod handlers;
 pub mod health;
 pub mod http;
@@ -31,7 +32,6 @@ pub mod relay;
 pub mod request;
 mod run;
 mod server;
-pub mod yaml;
 
 pub use options::Options;
 pub use run::{Error, Prepared, prepare, run, run_on, start};

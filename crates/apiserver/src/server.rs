@@ -271,7 +271,7 @@ impl Server {
         let info = Info::parse(&parts.method, parts.uri.path(), query.flag("watch"));
         let labels = crate::metrics::Labels::of(&info);
         let accept = negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None);
-        let accept = accept.unwrap_or(negotiate::Accept { ..negotiate::Accept::JSON });
+        let refused_in = (negotiate::for_refusal(&parts.headers), accept.is_ok_and(|a| a.pretty));
         let long = long_running(&info);
         let work = async {
             match self.enter(&parts, &info, long).await {
@@ -287,7 +287,7 @@ impl Server {
                 (Err(ApiError::timeout(why)), Vec::new())
             })
         };
-        let mut response = answer.unwrap_or_else(|error| refusal(&error, &accept));
+        let mut response = answer.unwrap_or_else(|error| refusal(&error, refused_in));
         for warning in warnings {
             add_warning(&mut response, &warning);
         }
@@ -365,10 +365,9 @@ fn long_running(info: &Info) -> bool {
 struct Upgrade(Arc<Mutex<Option<hyper::upgrade::OnUpgrade>>>);
 
 /// A refusal as an answer.
-fn refusal(error: &ApiError, accept: &negotiate::Accept) -> Response {
+fn refusal(error: &ApiError, (media, pretty): (Media, bool)) -> Response {
     let json = Bytes::from(status::failure(error));
-    let media = if accept.media == Media::Yaml { Media::Yaml } else { Media::Json };
-    let plain = negotiate::Accept { media, convert: None, pretty: accept.pretty, gzip: false };
+    let plain = negotiate::Accept { media, convert: None, pretty, gzip: false };
     let mut response = encode::json_bytes(error.code, json, &plain);
     if let Some(seconds) = error.details.get("retryAfterSeconds").and_then(Value::as_u64) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -77,7 +77,7 @@ pub fn interpret(text: &[u8]) -> Result<TypeMeta, String> {
 }
 
 /// Upstream's `transformDecodeError` for bodies of no kind.
-fn unrecognized(expected: &str, why: &str, body: &[u8]) -> ApiError {
+pub fn unrecognized(expected: &str, why: &str, body: &[u8]) -> ApiError {
     const MAX: usize = 30;
     let start = &body[..body.len().min(MAX)];
     let more = if body.len() > MAX { " ..." } else { "" };

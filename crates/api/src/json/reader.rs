@@ -358,6 +358,6 @@ pub(crate) fn number(text: &str) -> Value {
 }
 
 /// A float as Go writes it: `1`, not `1.0`.
-pub(crate) fn float(f: f64) -> Value {
+pub fn float(f: f64) -> Value {
     if f.fract() == 0.0 && f.abs() < 9e15 { (f as i64).into() } else { f.into() }
 }

@@ -143,11 +143,8 @@ pub fn decode(
     media: Media,
     validation: FieldValidation,
 ) -> Result<Value, ApiError> {
-    let json = match media {
-        Media::Json => std::borrow::Cow::Borrowed(bytes),
-        Media::Yaml => std::borrow::Cow::Owned(crate::yaml::to_json(bytes)?),
-    };
-    let typed = api::decode::untyped(&json).map_err(ApiError::bad_request)?;
+    let text = media.codec().read(bytes, &ctx.resource.kind)?;
+    let typed = api::decode::untyped(&text.json).map_err(ApiError::bad_request)?;
     let mut object = typed.value;
     let resource = &ctx.resource;
     let Some(fields) = object.as_object_mut() else {

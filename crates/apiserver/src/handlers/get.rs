@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use super::Ctx;
 use super::list::{FRESH_TIMEOUT, cache_error, item_value};
 use crate::http::Response;
-use crate::negotiate::{Media, encode};
+use crate::negotiate::encode;
 use crate::request::query::parse_uint;
 
 /// Answers with one object.
@@ -39,7 +39,7 @@ pub async fn get(ctx: &Ctx) -> Result<Response, ApiError> {
     let Some(item) = item else {
         return Err(ApiError::not_found(resource.group_resource(), &info.name));
     };
-    let plain = accept.convert.is_none() && accept.media == Media::Json && !accept.pretty;
+    let plain = accept.convert.is_none() && accept.is_plain();
     if plain && resource.is_hub() && !resource.custom {
         let bytes = item.bytes();
         let mut out = BytesMut::with_capacity(bytes.len() + 96);

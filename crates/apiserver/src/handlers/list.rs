@@ -14,7 +14,7 @@ use serde_json::json;
 use super::Ctx;
 use super::options::ListOptions;
 use crate::http::Response;
-use crate::negotiate::{Accept, Media, encode, table};
+use crate::negotiate::{Accept, encode, table};
 use crate::registry::codec;
 use crate::registry::resource::Resource;
 use crate::request::query::parse_uint;
@@ -176,7 +176,7 @@ pub fn item_value(resource: &Resource, item: &Item) -> Result<Value, ApiError> {
 pub fn answer(ctx: &Ctx, accept: &Accept, list: List) -> Result<Response, ApiError> {
     let resource = &ctx.resource;
     let mut metadata = metadata(&list);
-    let plain = accept.media == Media::Json && !accept.pretty;
+    let plain = accept.is_plain();
     if let Some(convert) = &accept.convert {
         if plain && let Some(bytes) = table::list_text(ctx, convert, &metadata, &list.items)? {
             return Ok(encode::whole(200, bytes, "application/json", accept.gzip));

@@ -229,17 +229,19 @@ pub async fn apply(
     bytes: &[u8],
     options: &WriteOptions,
 ) -> Result<Response, ApiError> {
-    let config =
-        crate::yaml::parse(bytes).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-    for duplicate in crate::yaml::duplicates(bytes) {
-        if options.field_validation == codec::FieldValidation::Strict {
-            return Err(ApiError::bad_request(format!("error strict decoding YAML: {duplicate}")));
-        }
-        if options.field_validation == codec::FieldValidation::Warn {
-            ctx.warn(duplicate);
+    let document = crate::encoding::yaml::read(bytes).map_err(|why| {
+        ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
+    })?;
+    for duplicate in document.twice {
+        match options.field_validation {
+            codec::FieldValidation::Strict => {
+                return Err(ApiError::bad_request(format!("error strict decoding YAML: {duplicate}")));
+            }
+            codec::FieldValidation::Warn => ctx.warn(duplicate),
+            codec::FieldValidation::Ignore => {}
         }
     }
-    let config = fields(config);
+    let config = fields(document.value);
     let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("kind").is_empty() {
         let (group, version) = api::kinds::split_api_version(text("apiVersion"));

@@ -1,4 +1,4 @@
-//! Writes answers: JSON, YAML, indented, compressed.
+//! Writes answers: in the encoding that was agreed on, compressed.
 
 use std::io::Write;
 
@@ -6,41 +6,21 @@ use api::Value;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
-use super::{Accept, Media};
+use super::Accept;
 use crate::http::{Body, Response};
 
 /// Answers from this size on are compressed for clients that take gzip (upstream's threshold).
 const GZIP_MIN_BYTES: usize = 128 * 1024;
 
-/// A JSON value as bytes, with the line end that upstream's encoder writes.
+/// A value as bytes.
 pub fn to_bytes(value: &Value, accept: &Accept) -> Bytes {
-    match accept.media {
-        Media::Yaml => Bytes::from(to_yaml(value)),
-        Media::Json if accept.pretty => Bytes::from(serde_json::to_vec_pretty(value).unwrap_or_default()),
-        Media::Json => {
-            let mut bytes = serde_json::to_vec(value).unwrap_or_default();
-            bytes.push(b'\n');
-            Bytes::from(bytes)
-        }
-    }
-}
-
-/// YAML as Go's `sigs.k8s.io/yaml` writes it.
-pub fn to_yaml(value: &Value) -> String {
-    crate::yaml::write(value)
+    accept.media.codec().write(value, accept.pretty)
 }
 
 /// An answer from JSON bytes that are already there.
 pub fn json_bytes(code: u16, bytes: Bytes, accept: &Accept) -> Response {
-    let bytes = if accept.pretty || accept.media == Media::Yaml {
-        match serde_json::from_slice::<Value>(&bytes) {
-            Ok(value) => to_bytes(&value, accept),
-            Err(_) => bytes,
-        }
-    } else {
-        bytes
-    };
-    whole(code, bytes, accept.media.content_type(), accept.gzip)
+    let codec = accept.media.codec();
+    whole(code, codec.pass(bytes, accept.pretty), codec.media_type(), accept.gzip)
 }
 
 /// An answer from a value.

@@ -7,28 +7,11 @@ use api::status::ApiError;
 use http::HeaderMap;
 use http::header;
 
-/// The media types that answers can have, in upstream's order. Protobuf is named, as upstream names it, and refused.
+pub use crate::encoding::Media;
+
+/// The media types in upstream's order. Protobuf is named, as upstream names it, and refused for what it cannot do yet.
 pub const OFFERED: [&str; 3] =
     ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
-
-/// An encoding that this server writes and reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    /// `application/json`.
-    Json,
-    /// `application/yaml`.
-    Yaml,
-}
-
-impl Media {
-    /// Its name in headers.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Media::Json => "application/json",
-            Media::Yaml => "application/yaml",
-        }
-    }
-}
 
 /// `as=…;g=…;v=…`: another kind is wanted for the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +40,11 @@ pub struct Accept {
 impl Accept {
     /// JSON as it is.
     pub const JSON: Accept = Accept { media: Media::Json, convert: None, pretty: false, gzip: false };
+
+    /// Whether JSON that is there already can go out as it is.
+    pub fn is_plain(&self) -> bool {
+        self.media == Media::Json && !self.pretty
+    }
 }
 
 struct Clause<'a> {
@@ -64,6 +52,13 @@ struct Clause<'a> {
     sub: &'a str,
     q: f32,
     params: Vec<(&'a str, &'a str)>,
+}
+
+impl Clause<'_> {
+    fn matches(&self, media: Media) -> bool {
+        let (main, sub) = media.content_type().split_once('/').unwrap_or_default();
+        (self.main == "*" || self.main == main) && (self.sub == "*" || self.sub == sub)
+    }
 }
 
 fn clauses(header: &str) -> Vec<Clause<'_>> {
@@ -153,11 +148,8 @@ pub fn negotiate(
         return Err(ApiError::new(406, "NotAcceptable", message));
     }
     for clause in &clauses {
-        for media in [Media::Json, Media::Yaml] {
-            let (main, sub) = ("application", &media.content_type()["application/".len()..]);
-            let matches =
-                (clause.main == "*" || clause.main == main) && (clause.sub == "*" || clause.sub == sub);
-            if !matches {
+        for media in Media::ALL.into_iter().filter(|m| m.codec().writes_all_kinds()) {
+            if !clause.matches(media) {
                 continue;
             }
             if let Some((convert, param)) = acceptable(clause, transforms) {
@@ -168,13 +160,22 @@ pub fn negotiate(
     Err(ApiError::not_acceptable(&OFFERED))
 }
 
+/// The encoding of a refusal: every encoding can write one.
+pub fn for_refusal(headers: &HeaderMap) -> Media {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let plain = |c: &Clause<'_>| acceptable(c, Transforms::None).is_some();
+    let clauses = clauses(accept);
+    let chosen =
+        clauses.iter().filter(|c| plain(c)).find_map(|c| Media::ALL.into_iter().find(|m| c.matches(*m)));
+    chosen.unwrap_or(Media::Json)
+}
+
 /// The encoding of a request body.
 pub fn content_type(headers: &HeaderMap) -> Result<Media, ApiError> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     match essence(value).as_str() {
-        "" | "application/json" => Ok(Media::Json),
-        "application/yaml" => Ok(Media::Yaml),
-        _ => Err(ApiError::unsupported_media_type(&OFFERED)),
+        "" => Ok(Media::Json),
+        name => Media::of(name).ok_or_else(|| ApiError::unsupported_media_type(&OFFERED)),
     }
 }
 
@@ -200,6 +201,11 @@ mod tests {
         assert_eq!(table.convert.unwrap().kind, "Table");
         assert_eq!(ask("application/vnd.kubernetes.protobuf, */*").unwrap().media, Media::Json);
         assert_eq!(ask("application/vnd.kubernetes.protobuf").unwrap_err().code, 406);
+        let headers = HeaderMap::from_iter([(
+            header::ACCEPT,
+            HeaderValue::from_static("application/vnd.kubernetes.protobuf"),
+        )]);
+        assert_eq!(for_refusal(&headers), Media::Protobuf);
         assert!(ask("application/*").unwrap_err().message.starts_with("406: Not Acceptable"));
     }
 }

@@ -1,6 +1,5 @@
 //! From bytes to a defaulted object of the hub version, and back to the version that was asked: calls into `api`.
 
-use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use api::Value;
@@ -65,16 +64,9 @@ pub fn decode(
     ty: Option<StructId>,
     validation: FieldValidation,
 ) -> Result<Decoded, ApiError> {
-    let json = match media {
-        Media::Json => Cow::Borrowed(bytes),
-        Media::Yaml => Cow::Owned(crate::yaml::to_json(bytes)?),
-    };
-    let mut twice = Vec::new();
-    if media == Media::Yaml && validation != FieldValidation::Ignore {
-        twice = crate::yaml::duplicates(bytes);
-    }
+    let text = media.codec().read(bytes, kind.kind)?;
     let Some(ty) = ty else {
-        return untyped(&json, kind);
+        return untyped(&text.json, kind);
     };
     let target = decode::Target {
         group: kind.group,
@@ -83,20 +75,20 @@ pub fn decode(
         ty,
         schemas: schema::builtin(),
     };
-    if !twice.is_empty() && validation == FieldValidation::Strict {
-        let more = decode::decode(&target, &json, FieldValidation::Warn)?;
-        twice.extend(more.warnings);
+    let (json, mut strict) = (&text.json, text.strict);
+    if !strict.is_empty() && validation == FieldValidation::Strict {
+        let more = decode::decode(&target, json, FieldValidation::Warn)?;
+        strict.extend(more.warnings);
         return Err(ApiError::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: strict decoding error: yaml: unmarshal errors:\n  {}",
             kind.kind,
             kind.version,
             kind.kind,
-            twice.join("\n  ")
+            strict.join("\n  ")
         )));
     }
-    let decoded = decode::decode(&target, &json, validation)?;
-    twice.extend(decoded.warnings);
-    Ok(Decoded { object: decoded.object, warnings: twice, empties: decoded.empties })
+    let decoded = decode::decode_converted(&target, json, bytes, strict, validation)?;
+    Ok(Decoded { object: decoded.object, warnings: decoded.warnings, empties: decoded.empties })
 }
 
 /// A body of a kind without a type.

@@ -1,73 +1,9 @@
-//! YAML as Go's `sigs.k8s.io/yaml` writes and reads it: keys sorted, lists not indented, YAML 1.1 words quoted.
+//! Values as YAML: keys sorted, lists not indented, YAML 1.1 words quoted.
 
 use api::Value;
-use api::status::ApiError;
-
-/// Reads a YAML document as JSON text.
-pub fn to_json(bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
-    if bytes.trim_ascii().is_empty() {
-        return Ok(b"null".to_vec());
-    }
-    let value =
-        parse(bytes).map_err(|e| ApiError::bad_request(format!("error converting YAML to JSON: {e}")))?;
-    serde_json::to_vec(&value).map_err(ApiError::internal)
-}
-
-/// Reads a YAML document, the last of equal keys wins; the error is the reader's.
-pub fn parse(bytes: &[u8]) -> Result<Value, String> {
-    let text = std::str::from_utf8(bytes).map_err(|e| format!("yaml: {e}"))?;
-    let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| format!("yaml: {e}"))
-}
-
-/// What a strict reader says about keys that occur twice: one line each, as Go's library words it.
-pub fn duplicates(bytes: &[u8]) -> Vec<String> {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Vec::new() };
-    let mut found = Vec::new();
-    // The keys seen at each depth of indentation; a shallower line ends the deeper ones.
-    let mut open: Vec<(usize, Vec<String>)> = Vec::new();
-    let mut block: Option<usize> = None;
-    for (number, line) in text.lines().enumerate() {
-        let bare = line.trim_start_matches(' ');
-        let mut depth = line.len() - bare.len();
-        if bare.is_empty() || bare.starts_with('#') {
-            continue;
-        }
-        if let Some(at) = block {
-            if depth > at {
-                continue;
-            }
-            block = None;
-        }
-        let mut rest = bare;
-        while let Some(item) = rest.strip_prefix("- ") {
-            // A new item of a list begins a new object.
-            open.retain(|(d, _)| *d <= depth);
-            depth += rest.len() - item.trim_start_matches(' ').len();
-            rest = item.trim_start_matches(' ');
-            open.retain(|(d, _)| *d < depth);
-        }
-        let Some((key, value)) = rest.split_once(':') else { continue };
-        if !(value.is_empty() || value.starts_with(' ')) || key.starts_with(['{', '[', '"', '\'']) {
-            continue;
-        }
-        open.retain(|(d, _)| *d <= depth);
-        match open.iter_mut().find(|(d, _)| *d == depth) {
-            Some((_, keys)) if keys.iter().any(|k| k == key) => {
-                found.push(format!("line {}: key {key:?} already set in map", number + 1));
-            }
-            Some((_, keys)) => keys.push(key.to_owned()),
-            None => open.push((depth, vec![key.to_owned()])),
-        }
-        if value.trim_start().starts_with(['|', '>']) {
-            block = Some(depth);
-        }
-    }
-    found
-}
 
 /// Writes a value.
-pub fn write(value: &Value) -> String {
+pub(super) fn write(value: &Value) -> String {
     let mut out = String::new();
     match value {
         Value::Object(map) if !map.is_empty() => object(&mut out, map, 0),

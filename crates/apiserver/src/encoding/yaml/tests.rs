@@ -1,0 +1,108 @@
+use serde_json::json;
+
+use super::read;
+
+fn value(text: &str) -> serde_json::Value {
+    read(text.as_bytes()).unwrap().value
+}
+
+fn fault(text: &str) -> String {
+    read(text.as_bytes()).unwrap_err()
+}
+
+#[test]
+fn words_mean_what_they_mean_in_go() {
+    assert_eq!(
+        value(
+            "{a: yes, b: off, c: ~, d: 0777, e: 0x1F, f: 1_000, g: 1e3, h: .5, i: 0o17, j: '1', k: 1.5, l: 2018-01-01}"
+        ),
+        json!({"a": true, "b": false, "c": null, "d": 511, "e": 31, "f": 1000, "g": 1000, "h": 0.5, "i": 15, "j": "1",
+            "k": 1.5, "l": "2018-01-01"})
+    );
+    assert_eq!(
+        value("{a: !!str 1, b: !!float 2, c: ! 3, d: !own x, e: !!binary YQ==}"),
+        json!({"a": "1", "b": 2, "c": 3, "d": "x", "e": "a"})
+    );
+    assert_eq!(value("{1: a, true: b, 1.5: c}"), json!({"1": "a", "true": "b", "1.5": "c"}));
+    assert_eq!(value(""), json!(null));
+    assert_eq!(value("# nothing\n"), json!(null));
+}
+
+#[test]
+fn blocks_flows_and_scalars() {
+    let text = "a:\n- 1\n-\n  - x: v\n    z: |\n      one\n        two\n\n      three\n- >-\n  folded\n  text\n\n  more\n\
+                b: {c: [1, 2,], d: {}, e}\n? long key\n: \"q\\u00e9 \\\n   x\"\nc: plain\n  goes on # comment\nd:\n";
+    assert_eq!(
+        value(text),
+        json!({"a": [1, [{"x": "v", "z": "one\n  two\n\nthree\n"}], "folded text\nmore"],
+            "b": {"c": [1, 2], "d": {}, "e": null}, "long key": "q\u{e9} x", "c": "plain goes on", "d": null})
+    );
+    assert_eq!(value("%YAML 1.1\n--- # first\na: 'it''s'\n...\n---\nb: 2\n"), json!({"a": "it's"}));
+    assert_eq!(value("[a: 1, b]"), json!([{"a": 1}, "b"]));
+    assert_eq!(value("a: |+\n  x\n\nb: |2-\n   y\n"), json!({"a": "x\n\n", "b": " y"}));
+    assert_eq!(value("http://x:80/a"), json!("http://x:80/a"));
+}
+
+#[test]
+fn anchors_and_merges() {
+    let text = "a: &a {x: 1, z: 2}\nb: {<<: *a, z: 3}\nc: {z: 3, <<: [{z: 4}, *a]}\nd: *a\n";
+    let a = json!({"x": 1, "z": 2});
+    // What is merged later wins over what stands before it.
+    assert_eq!(value(text), json!({"a": a, "b": {"x": 1, "z": 3}, "c": {"x": 1, "z": 4}, "d": a}));
+    assert_eq!(fault("a: *b"), "yaml: unknown anchor 'b' referenced");
+    assert_eq!(fault("&a [*a]"), "yaml: anchor 'a' value contains itself");
+    assert_eq!(fault("<<: 1"), "yaml: map merge requires map or sequence of maps as the value");
+}
+
+/// The reader's own words were given, whatever it was.
+#[test]
+fn refusals_are_those_of_go() {
+    for (text, why) in [
+        ("a: [", "line 1: did not find expected node content"),
+        ("a: [1", "line 1: did not find expected ',' or ']'"),
+        ("a: {b: 1", "line 1: did not find expected ',' or '}'"),
+        ("a: 1\n b: 2", "line 2: mapping values are not allowed in this context"),
+        ("a: b: c", "mapping values are not allowed in this context"),
+        ("a: 1\nb", "line 3: could not find expected ':'"),
+        ("a:\n\t- b", "line 2: found character that cannot start any token"),
+        ("a: @x", "found character that cannot start any token"),
+        ("a: \"x", "found unexpected end of stream"),
+        ("a: \"\\q\"", "found unknown escape character"),
+        ("- a\nb: c", "line 1: did not find expected '-' indicator"),
+        ("a: 1\n- b", "line 1: did not find expected key"),
+        (": a", "did not find expected key"),
+        ("a: !x!y z", "found undefined tag handle"),
+        ("a: !!int b", "cannot decode !!str `b` as a !!int"),
+        ("a: .nan", "json: unsupported value: NaN"),
+        ("a: \x01", "control characters are not allowed"),
+    ] {
+        assert_eq!(fault(text), format!("yaml: {why}"), "{text:?}");
+    }
+}
+
+#[test]
+fn keys_that_occur_twice_are_told_by_the_line_of_their_value() {
+    let document = read(b"a: 1\nb:\n  c: 1\n  c:\n  - 2\na: 3\n1: x\n1: z\n").unwrap();
+    assert_eq!(document.value, json!({"a": 3, "b": {"c": [2]}, "1": "z"}));
+    assert_eq!(
+        document.twice,
+        [
+            "line 5: key \"c\" already set in map",
+            "line 6: key \"a\" already set in map",
+            "line 8: key 1 already set in map"
+        ]
+    );
+}
+
+#[test]
+fn what_would_fill_the_memory_or_the_stack_is_refused() {
+    let deep = "[".repeat(100_000);
+    assert!(fault(&deep).contains("exceeded max depth"));
+    let blocks: String = (0..2_000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    assert!(fault(&blocks).contains("exceeded max depth"));
+    let laughs: String =
+        (1..12).map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(","))).collect();
+    assert_eq!(fault(&format!("a0: &a0 x\n{laughs}")), "yaml: document contains excessive aliasing");
+    let chain: String = (1..2_000).map(|i| format!("a{i}: &a{i} [*a{}]\n", i - 1)).collect();
+    assert!(fault(&format!("a0: &a0 x\n{chain}")).contains("exceeded max depth"));
+}
