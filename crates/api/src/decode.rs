@@ -4,6 +4,8 @@
 //! bytes ── decode ──► Decoded { object: pruned, as Go would write it; strict: unknown and duplicate fields }
 //! ```
 
+/// Errors in the words of earlier servers.
+pub mod jsoniter;
 mod meta;
 mod scalar;
 mod typed;
@@ -15,7 +17,7 @@ pub use scalar::{format_duration, parse_duration};
 
 use crate::Value;
 use crate::json;
-use crate::kinds::{self, Resource, Subresource};
+use crate::kinds::{self, Era, Resource, Subresource};
 use crate::schema::{self, Schemas, StructId, Type};
 use crate::status::ApiError;
 use typed::{At, Decoder, Fatal};
@@ -84,6 +86,24 @@ impl<'a> Target<'a> {
             ty: subresource.ty?,
             schemas: schema::builtin(),
         })
+    }
+
+    /// Whose version it is; what subresources take goes by their group version.
+    pub fn era(&self) -> Era {
+        let kinds = kinds::builtin();
+        match kinds.by_kind(self.group, self.version, self.kind) {
+            Some(resource) => resource.era(),
+            None => {
+                kinds.in_version(self.group, self.version).iter().map(|r| r.era()).min().unwrap_or(Era::Now)
+            }
+        }
+    }
+
+    /// The words of the target's servers for a text that does not fit it, where they are not today's.
+    pub fn told(&self, text: &[u8], today: String) -> String {
+        let era = self.era();
+        let told = if era < Era::Now { jsoniter::error(self.schemas, self.ty, text, era) } else { None };
+        told.unwrap_or(today)
     }
 
     /// A kind by its definition name, such as `io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions`.

@@ -2,7 +2,7 @@
 
 use super::{Target, Typed, cannot_be_handled, typed};
 use crate::json::{self, Reader};
-use crate::kinds;
+use crate::kinds::{self, Era};
 use crate::schema::{self, StructId, Type};
 use crate::status::ApiError;
 
@@ -110,13 +110,18 @@ pub(super) fn recheck(
         both => both,
     };
     if (group, version, kind) == (target.group, target.version, target.kind) {
-        return first.map_err(|why| cannot_be_handled(kind, version, target.kind, &why));
+        return first.map_err(|why| cannot_be_handled(kind, version, target.kind, &target.told(body, why)));
     }
     let refuse = |why: &str| Err(cannot_be_handled(kind, version, target.kind, why));
     let Some(ty) = registered(group, version, kind) else {
         let (kind, gv) = (crate::field::go_quote(kind), kinds::group_version(group, version));
+        // Servers of 1.10 had one scheme, without a name.
+        let scheme = match target.era() {
+            Era::Early => "",
+            _ => " in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        };
         return refuse(&format!(
-            "no kind {kind} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            "no kind {kind} is registered for version {}{scheme}",
             crate::field::go_quote(&gv)
         ));
     };
@@ -135,11 +140,33 @@ pub(super) fn recheck(
             kinds::group_version(target.group, target.version)
         )));
     }
+    if target.era() == Era::Early
+        && let Some((field, missing)) = lacks(ty, target)
+    {
+        return refuse(&format!(
+            "converting ({version}.{kind}).{field} to ({}.{}).{field}: {missing} not present in src",
+            internal_package(target.group, target.kind),
+            target.kind
+        ));
+    }
     refuse(&format!(
         "converting ({version}.{kind}) to ({}.{}): unknown conversion",
         internal_package(target.group, target.kind),
         target.kind
     ))
+}
+
+/// Servers of 1.10 tried to convert field by field between any two kinds: the last field that they had in common and
+/// the first one that the source lacks. Only scales are alike enough to come so far.
+fn lacks(source: StructId, target: &Target<'_>) -> Option<(&'static str, &'static str)> {
+    let schemas = schema::builtin();
+    let has = |part: &str, field: &str| {
+        let part = schemas.get(source).field(part)?;
+        schemas.field_type(&part.ty, field)
+    };
+    let alike =
+        target.kind == "Scale" && has("spec", "replicas").is_some() && has("status", "replicas").is_some();
+    (alike && has("status", "selector").is_none()).then_some(("Replicas", "Selector"))
 }
 
 /// The type of a kind that upstream's scheme knows.

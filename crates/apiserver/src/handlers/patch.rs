@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use api::Value;
+use api::kinds::Era;
 use api::status::ApiError;
 use bytes::Bytes;
 
@@ -165,12 +166,15 @@ pub fn as_typed(
     if patch_type == PatchType::Strategic
         && let Some(why) = restore::misfit(&changed, &api::schema::Type::Struct(ty))
     {
-        return Err(kinds::misfit(&shown(), &why));
+        return Err(refuse(target, &shown(), why));
     }
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
     let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;
-    let typed = shown::decode(target, &changed, text.as_bytes(), strictly)
-        .map_err(|why| kinds::misfit(&shown(), &why))?;
+    let typed = shown::decode(target, &changed, text.as_bytes(), strictly).map_err(|why| {
+        let shown = shown();
+        let told = if patch_type == PatchType::Strategic { why } else { target.told(shown.as_bytes(), why) };
+        refuse(target, &shown, told)
+    })?;
     let mut strict = patch.strict.clone();
     if strictly {
         strict.extend(typed.strict);
@@ -188,6 +192,11 @@ pub fn as_typed(
         ctx.empties.store(true, Ordering::Relaxed);
     }
     Ok(typed.value)
+}
+
+/// A patched object that does not fit its type is a 422; to the servers of 1.10 it was a failure of their own.
+fn refuse(target: &api::decode::Target<'_>, shown: &str, why: String) -> ApiError {
+    if target.era() == Era::Early { ApiError::new(500, "", why) } else { kinds::misfit(shown, &why) }
 }
 
 /// The same for a custom resource.

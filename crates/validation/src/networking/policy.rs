@@ -4,7 +4,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use crate::Context;
-use crate::errs::Errs;
+use crate::errs::{Errs, Shown};
 use crate::meta;
 use crate::names;
 use crate::net::{self, Cidr};
@@ -141,7 +141,20 @@ fn ip_block(v: &Value, old_cidrs: &[&str], path: &Path<'_>, errs: &mut ErrorList
         if let Some(except) = Cidr::parse(text)
             && (!cidr.contains(except.network()) || cidr.prefix >= except.prefix)
         {
-            errs.invalid(&path, text, "must be a strict subset of `cidr`");
+            errs.invalid(&path, Except(text), "must be a strict subset of `cidr`");
         }
+    }
+}
+
+/// Servers of 1.10 quoted the address alone, and bare.
+struct Except<'a>(&'a str);
+
+impl Shown for Except<'_> {
+    fn go_syntax(&self) -> Option<String> {
+        self.0.split('/').next().map(str::to_owned)
+    }
+
+    fn shown(self) -> String {
+        self.0.shown()
     }
 }

@@ -1,0 +1,390 @@
+//! What the JSON library of servers until 1.22 says of a body that does not fit its type.
+//!
+//! That library (`json-iterator/go`) quotes a window of the text around the place where it stopped, and the way from
+//! the root to it. It reads on after an error while it finds commas, and each field that it reads then stands in the
+//! way too: so the text is made by reading as it does.
+
+use base64::Engine as _;
+
+use super::typed;
+use crate::kinds::Era;
+use crate::schema::{Field, Schemas, StructId, Type};
+
+/// The error for `text`, which is JSON but does not fit the type `id`; `None` where that library takes it.
+pub fn error(schemas: &Schemas, id: StructId, text: &[u8], era: Era) -> Option<String> {
+    let mut iter = Iter { text, head: 0, error: None, schemas, early: era == Era::Early };
+    iter.structure(id);
+    iter.error
+}
+
+struct Iter<'a> {
+    text: &'a [u8],
+    head: usize,
+    error: Option<String>,
+    schemas: &'a Schemas,
+    /// The library of 1.10, which names some things otherwise.
+    early: bool,
+}
+
+const BEFORE: usize = 10;
+const CONTEXT: usize = 50;
+
+impl Iter<'_> {
+    fn report(&mut self, operation: &str, message: &str) {
+        if self.error.is_some() {
+            return;
+        }
+        let window = |size: usize| {
+            let start = self.head.saturating_sub(size);
+            let end = (self.head + size).min(self.text.len());
+            (start, String::from_utf8_lossy(&self.text[start..end]))
+        };
+        let (start, near) = window(BEFORE);
+        self.error = Some(format!(
+            "{operation}: {message}, error found in #{} byte of ...|{near}|..., bigger context ...|{}|...",
+            self.head - start,
+            window(CONTEXT).1
+        ));
+    }
+
+    fn prefix(&mut self, with: impl FnOnce() -> String) {
+        if let Some(error) = self.error.take() {
+            self.error = Some(with() + &error);
+        }
+    }
+
+    fn peek(&mut self) -> u8 {
+        while self.text.get(self.head).is_some_and(|b| b" \t\r\n".contains(b)) {
+            self.head += 1;
+        }
+        self.text.get(self.head).copied().unwrap_or_default()
+    }
+
+    fn next(&mut self) -> u8 {
+        let byte = self.peek();
+        if self.head < self.text.len() {
+            self.head += 1;
+        }
+        byte
+    }
+
+    /// Reads `null`, where it stands.
+    fn null(&mut self) -> bool {
+        let is = self.peek() == b'n';
+        if is {
+            self.head = (self.head + 4).min(self.text.len());
+        }
+        is
+    }
+
+    fn expected(&mut self, operation: &str, expected: &str, found: u8) {
+        self.report(operation, &format!("expect {expected}, but found {}", char::from(found)));
+    }
+
+    /// Skips a value; gives its text.
+    fn skip(&mut self) -> &[u8] {
+        self.peek();
+        let start = self.head;
+        let mut depth = 0usize;
+        while let Some(byte) = self.text.get(self.head) {
+            match byte {
+                b'"' => self.skip_string(),
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.head += 1;
+                }
+                b'}' | b']' | b',' if depth == 0 => break,
+                b'}' | b']' => {
+                    depth -= 1;
+                    self.head += 1;
+                }
+                b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => break,
+                _ => self.head += 1,
+            }
+            if depth == 0 && matches!(self.text[self.head - 1], b'}' | b']' | b'"') {
+                break;
+            }
+        }
+        &self.text[start..self.head]
+    }
+
+    fn skip_string(&mut self) {
+        self.head += 1;
+        while let Some(byte) = self.text.get(self.head) {
+            self.head += if *byte == b'\\' { 2 } else { 1 };
+            if *byte == b'"' {
+                break;
+            }
+        }
+        self.head = self.head.min(self.text.len());
+    }
+
+    fn string(&mut self) -> String {
+        if self.null() {
+            return String::new();
+        }
+        if self.peek() == b'"' {
+            let text = self.skip();
+            return serde_json::from_slice(text).unwrap_or_default();
+        }
+        let found = self.next();
+        self.report("ReadString", &format!("expects \" or n, but found {}", char::from(found)));
+        String::new()
+    }
+
+    fn value(&mut self, ty: &Type) {
+        match ty {
+            Type::String(_) => drop(self.string()),
+            Type::Struct(id) => self.structure(*id),
+            Type::List(list) => {
+                self.list(&list.item);
+                let schemas = self.schemas;
+                self.prefix(|| format!("{}: ", schemas.go_type(ty)));
+            }
+            Type::Any => drop(self.skip()),
+            _ if self.null() => {}
+            Type::Map(map) => self.map(&map.value),
+            Type::Bytes => self.bytes(),
+            Type::Boolean => match self.next() {
+                b't' => self.head += 3,
+                b'f' => self.head += 4,
+                found => self.expected("ReadBool", "t or f", found),
+            },
+            Type::Int32 => self.integer("readUint32", u64::from(u32::MAX)),
+            Type::Int64 => self.integer("readUint64", u64::MAX),
+            _ => self.own_form(ty),
+        }
+    }
+
+    fn structure(&mut self, id: StructId) {
+        match self.next() {
+            b'{' => {}
+            b'n' => {
+                self.head += 3;
+                return;
+            }
+            found => return self.expected("readObjectStart", "{ or n", found),
+        }
+        if self.peek() == b'}' {
+            self.head += 1;
+            return;
+        }
+        let of = self.schemas.get(id);
+        loop {
+            let name = self.string();
+            if self.next() != b':' {
+                break;
+            }
+            match of.field(&name) {
+                None => drop(self.skip()),
+                Some(field) => {
+                    self.value(&field.ty);
+                    self.prefix(|| format!("{}: ", go_name(field)));
+                    for embedded in field.inline.rsplit('.').filter(|name| !name.is_empty()) {
+                        self.prefix(|| format!("{embedded}: "));
+                    }
+                }
+            }
+            if self.next() != b',' {
+                break;
+            }
+        }
+        let separator = if self.early { ": " } else { "." };
+        self.prefix(|| format!("{}{separator}", of.go_type()));
+    }
+
+    fn list(&mut self, item: &Type) {
+        if self.null() {
+            return;
+        }
+        let operation = if self.early { "ReadArrayCB" } else { "decode slice" };
+        match self.next() {
+            b'[' => {}
+            found => return self.expected(operation, "[ or n", found),
+        }
+        if self.peek() == b']' {
+            self.head += 1;
+            return;
+        }
+        loop {
+            self.value(item);
+            match self.next() {
+                b',' => {}
+                b']' => return,
+                found => return self.expected(operation, "]", found),
+            }
+        }
+    }
+
+    fn map(&mut self, value: &Type) {
+        match self.next() {
+            b'{' => {}
+            found => return self.expected("ReadMapCB", "{ or n", found),
+        }
+        if self.peek() == b'}' {
+            self.head += 1;
+            return;
+        }
+        loop {
+            drop(self.string());
+            match self.next() {
+                b':' => {}
+                found => return self.expected("ReadMapCB", ": after object field", found),
+            }
+            self.value(value);
+            match self.next() {
+                b',' => {}
+                b'}' => return,
+                found => return self.expected("ReadMapCB", "}", found),
+            }
+        }
+    }
+
+    fn bytes(&mut self) {
+        if self.peek() != b'"' {
+            return self.report("base64Codec", "invalid input");
+        }
+        let text = self.string();
+        let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+        if let Err(why) = base64::engine::general_purpose::STANDARD.decode(&text) {
+            let at = match why {
+                base64::DecodeError::InvalidByte(at, _) => at,
+                _ => text.len(),
+            };
+            self.report("decode base64", &format!("illegal base64 data at input byte {at}"));
+        }
+    }
+
+    /// An integer of at most `max`, read eight digits at once where more than ten bytes follow.
+    fn integer(&mut self, operation: &str, max: u64) {
+        if self.peek() == b'-' {
+            self.head += 1;
+        }
+        let first = self.next();
+        if !first.is_ascii_digit() {
+            // The library prints its mark for "no digit", a byte that is no character.
+            return self.report(operation, "unexpected character: \u{fffd}");
+        }
+        let digit = |byte: Option<&u8>| byte.filter(|b| b.is_ascii_digit()).map(|b| u64::from(b - b'0'));
+        let mut value = u64::from(first - b'0');
+        let mut at = self.head;
+        if value != 0 {
+            let at_once = if self.text.len() - self.head > 10 { 7 } else { 0 };
+            while let Some(next) = digit(self.text.get(at)) {
+                let consumed = at - self.head;
+                if value > max / 10 - 1 {
+                    // Sums wrap around; only those that become smaller are noticed.
+                    let sum = (u128::from(value) * 10 + u128::from(next)) % (u128::from(max) + 1);
+                    let sum = u64::try_from(sum).unwrap_or_default();
+                    if sum < value {
+                        self.head += consumed.min(at_once);
+                        return self.report(operation, "overflow");
+                    }
+                    value = sum;
+                } else {
+                    value = value * 10 + next;
+                }
+                at += 1;
+            }
+        }
+        self.head = at;
+        if self.text.get(self.head) == Some(&b'.') {
+            self.report("assertInteger", "can not decode float as int");
+        }
+        let name = operation.replace("readUint", "ReadInt");
+        if value > max / 2 {
+            self.report(&name, &format!("overflow: {value}"));
+        }
+    }
+
+    /// Types that read themselves.
+    fn own_form(&mut self, ty: &Type) {
+        let schemas = self.schemas;
+        let text = self.skip().to_vec();
+        if let Err(why) = typed(schemas, ty, &text, false) {
+            self.report("unmarshalerDecoder", &why);
+        }
+    }
+}
+
+/// Words that Go writes in capitals at the start of a name.
+const CAPITALS: [&str; 19] = [
+    "api", "uid", "http", "tcp", "nfs", "fs", "dns", "tls", "url", "ttl", "qos", "rbd", "gce", "aws",
+    "iscsi", "csi", "ca", "cidr", "ip",
+];
+
+/// A field's name in Go.
+fn go_name(field: &Field) -> String {
+    let name = field.name.as_ref();
+    if name == "metadata" {
+        return "ObjectMeta".to_owned();
+    }
+    let word = CAPITALS.iter().find(|word| {
+        let rest = name.strip_prefix(**word);
+        rest.is_some_and(|rest| rest.chars().next().is_none_or(|c| c.is_ascii_uppercase()))
+    });
+    let upper = word.map_or(1, |word| word.len()).min(name.len());
+    name[..upper].to_ascii_uppercase() + &name[upper..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::builtin;
+
+    fn said(name: &str, text: &str, era: Era) -> String {
+        let id = builtin().by_name(&format!("io.k8s.api.{name}")).unwrap();
+        error(builtin(), id, text.as_bytes(), era).unwrap_or_default()
+    }
+
+    #[test]
+    fn errors_quote_the_text_around_them() {
+        assert_eq!(
+            said(
+                "extensions.v1beta1.Deployment",
+                r#"{"kind":"Deployment","apiVersion":"extensions/v1beta1","metadata":{"name":"x"},"spec":{"template":[]}}"#,
+                Era::Early
+            ),
+            "v1beta1.Deployment: Spec: v1beta1.DeploymentSpec: Template: readObjectStart: expect { or n, but found [, \
+             error found in #10 byte of ...|emplate\":[]}}|..., bigger context ...|eta1\",\"metadata\":{\"name\":\"x\"},\
+             \"spec\":{\"template\":[]}}|..."
+        );
+        assert_eq!(
+            said("coordination.v1beta1.Lease", r#"{"spec":{"renewTime":"x"}}"#, Era::Betas),
+            "v1beta1.Lease.Spec: v1beta1.LeaseSpec.RenewTime: unmarshalerDecoder: parsing time \"x\" as \
+             \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"x\" as \"2006\", error found in #10 byte of \
+             ...|wTime\":\"x\"}}|..., bigger context ...|{\"spec\":{\"renewTime\":\"x\"}}|..."
+        );
+    }
+
+    /// It reads on while there are commas: the fields that follow stand in the way of the first error.
+    #[test]
+    fn later_fields_stand_before_the_first_error() {
+        let text = said(
+            "core.v1.Pod",
+            r#"{"metadata":{"name":"x","creationTimestamp":"yesterday"},"spec":{}}"#,
+            Era::Early,
+        );
+        assert!(text.starts_with(
+            "v1.Pod: Spec: ObjectMeta: v1.ObjectMeta: CreationTimestamp: unmarshalerDecoder: parsing time"
+        ));
+        assert!(text.contains("...|yesterday\"},\"spec\":{|..."), "{text}");
+    }
+
+    #[test]
+    fn numbers_are_read_by_digits() {
+        let of = |replicas: &str| {
+            let text = format!(r#"{{"metadata":{{"name":"x"}},"spec":{{"replicas":{replicas}}}}}"#);
+            said("apps.v1.Deployment", &text, Era::Early)
+        };
+        assert!(of("\"3\"").contains("Replicas: readUint32: unexpected character: \u{fffd}, error found in #10 byte of ...|eplicas\":\"3\"}}|"));
+        assert!(of("1.5").contains(
+            "assertInteger: can not decode float as int, error found in #10 byte of ...|eplicas\":1.5}}|"
+        ));
+        assert!(
+            of("99999999999")
+                .contains("readUint32: overflow, error found in #10 byte of ...|\":99999999999}}|")
+        );
+        assert_eq!(of("3"), "");
+    }
+}
