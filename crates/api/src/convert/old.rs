@@ -32,15 +32,23 @@ pub(super) fn as_written_then(resource: &Resource, object: &mut Object) {
                 forget(status, "availableReplicas", &json!(0));
             }
         }
-        // Behind a gate that was off in 1.19, the last server of whose clients these versions are.
+        // Behind gates that were off in 1.19, whose clients read this version.
         "CSIDriver" => {
-            child(object, "spec").and_then(|spec| spec.remove("fsGroupPolicy"));
+            if let Some(spec) = child(object, "spec") {
+                spec.remove("fsGroupPolicy");
+                spec.remove("storageCapacity");
+            }
         }
         _ => {}
     }
+    if !resource.kind.is_stored() {
+        // Reviews have no time of creation.
+        object.entry("metadata").or_insert_with(|| json!({}));
+        null_time(object);
+    }
     let Some(spec) = child(object, "spec") else { return };
     for claim in items(spec, "volumeClaimTemplates") {
-        null_creation(claim);
+        null_time(claim);
         claim.remove("apiVersion");
         claim.remove("kind");
         if let Some(claim_spec) = child(claim, "spec") {
@@ -48,12 +56,12 @@ pub(super) fn as_written_then(resource: &Resource, object: &mut Object) {
         }
     }
     if let Some(template) = child(spec, "template") {
-        null_creation(template);
+        null_time(template);
     }
     if let Some(job) = child(spec, "jobTemplate") {
-        null_creation(job);
+        null_time(job);
         if let Some(template) = child(job, "spec").and_then(|s| child(s, "template")) {
-            null_creation(template);
+            null_time(template);
         }
     }
     if let Some(update) = child(spec, "updateStrategy").and_then(|s| child(s, "rollingUpdate")) {
@@ -64,7 +72,7 @@ pub(super) fn as_written_then(resource: &Resource, object: &mut Object) {
         "persistentVolumeClaimRetentionPolicy",
         &json!({"whenDeleted": "Retain", "whenScaled": "Retain"}),
     );
-    for flag in ["requiresRepublish", "seLinuxMount", "storageCapacity"] {
+    for flag in ["requiresRepublish", "seLinuxMount"] {
         forget(spec, flag, &json!(false));
     }
     if let Some(parameters) = child(spec, "parameters") {
@@ -78,7 +86,7 @@ fn forget(object: &mut Object, key: &str, default: &Value) {
     }
 }
 
-fn null_creation(object: &mut Object) {
+fn null_time(object: &mut Object) {
     if let Some(meta) = child(object, "metadata") {
         meta.entry("creationTimestamp").or_insert(Value::Null);
     }
