@@ -5,7 +5,8 @@ use api::field::{ErrorList, Path};
 
 use crate::Context;
 use crate::core::pod::resources::container_resource_name;
-use crate::errs::{Errs, Shown};
+use crate::errs::Errs;
+use crate::golang;
 use crate::meta;
 use crate::names;
 use crate::networking::ingress::path_segments;
@@ -314,8 +315,7 @@ fn metric_target(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         if let Some(q) = v.at(field)
             && Quantity::of(q).sign() != 1
         {
-            let shown = crate::errs::Raw(Quantity::shown(q).as_str().shown());
-            errs.invalid(&path.child(field), shown, "must be positive");
+            errs.invalid(&path.child(field), golang::shown("q", q), "must be positive");
         }
     }
     if let Some(n) = v.opt_int("averageUtilization").filter(|n| *n < 1) {

@@ -12,22 +12,27 @@ use crate::value::Get;
 const SPEC: Path<'static> = Path::new("spec");
 
 /// `ValidateLease`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::object_meta(object, true, names::subdomain, errs);
-    spec(object.sub("spec"), errs);
+    spec(object.sub("spec"), ctx, errs);
 }
 
 /// `ValidateLeaseUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::object_meta_update(new, old, errs);
-    spec(new.sub("spec"), errs);
+    spec(new.sub("spec"), ctx, errs);
 }
 
-fn spec(spec: &Value, errs: &mut ErrorList) {
+fn spec(spec: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     if let Some(n) = spec.opt_int("leaseDurationSeconds").filter(|n| *n <= 0) {
         errs.invalid(&SPEC.child("leaseDurationSeconds"), n, "must be greater than 0");
     }
-    meta::non_negative_fields(spec, &SPEC, &["leaseTransitions"], errs);
+    match spec.opt_int("leaseTransitions").filter(|n| *n < 0) {
+        Some(n) if ctx.is_old() => {
+            errs.invalid(&SPEC.child("leaseTransitions"), n, "must to greater or equal than 0");
+        }
+        _ => meta::non_negative_fields(spec, &SPEC, &["leaseTransitions"], errs),
+    }
     let strategy = spec.opt_str("strategy");
     if let Some(strategy) = strategy {
         let path = SPEC.child("strategy");

@@ -14,10 +14,10 @@ use crate::value::Get;
 const HANDLER: Path<'static> = Path::new("handler");
 
 /// `ValidateRuntimeClass`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::object_meta(object, false, names::subdomain, errs);
     let handler = object.str("handler");
-    if handler.is_empty() {
+    if handler.is_empty() && !ctx.is_old() {
         errs.required(&HANDLER, "");
     } else {
         errs.invalid_each(&HANDLER, handler, names::is_dns1123_label(handler));

@@ -47,10 +47,11 @@ pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
 }
 
 /// `ValidatePriorityClassUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta_update(new, old, errs);
     if new.int("value") != old.int("value") {
-        errs.forbidden(&Path::new("value"), "may not be changed in an update.");
+        let field = if ctx.is_old() { "Value" } else { "value" };
+        errs.forbidden(&Path::new(field), "may not be changed in an update.");
     }
     meta::immutable(new, old, "preemptionPolicy", "*s", &Path::new("preemptionPolicy"), errs);
 }

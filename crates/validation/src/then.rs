@@ -13,7 +13,7 @@ const PARTS: &[Row] = &[
     (
         Era::Betas,
         "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-        "must be a valid IP address, (e.g. 10.9.8.7)",
+        "must be a valid IP address",
     ),
     (
         Era::Early,
@@ -25,7 +25,13 @@ const PARTS: &[Row] = &[
     (Era::Early, "must be a strict subset of `cidr`", "not within CIDR range"),
     (Era::Early, "may not specify both ipBlock and another peer", "may not specify more than 1 from type"),
     (Era::Betas, "\"ContainerResource\", \"External\"", "\"External\""),
+    (Era::Betas, "host must be specified; desired", "host must be provided; desired"),
 ];
+
+/// What labels said of dots, too.
+const LABEL: &str = "a DNS-1123 label must consist of lower case alphanumeric characters or '-', and must start and end \
+                     with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+                     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
 /// Texts that once ended with a full stop.
 const STOPPED: &[&str] =
@@ -47,6 +53,15 @@ fn one(error: &mut Error, era: Era) {
             error.detail = error.detail.replace(now, then);
         }
     }
+    lengths(error, era);
+    if error.detail == "must not contain dots" {
+        error.detail = LABEL.to_owned();
+    }
+    if error.detail == "must not be empty"
+        && let Some((_, field)) = error.field.rsplit_once("ownerReferences.")
+    {
+        error.detail = format!("{field} must not be empty");
+    }
     if era == Era::Early && STOPPED.iter().any(|text| error.detail.starts_with(text)) {
         error.detail.push('.');
     }
@@ -58,6 +73,22 @@ fn one(error: &mut Error, era: Era) {
     }
     if error.field.ends_with("spec.schedule") {
         schedule(error);
+    }
+}
+
+/// Lengths were said otherwise, and counted in characters.
+fn lengths(error: &mut Error, era: Era) {
+    let unit = if era == Era::Early { "characters" } else { "bytes" };
+    let detail = &error.detail;
+    if error.kind == ErrorType::TooLong
+        && let Some(rest) = detail.strip_prefix("may not be more than ")
+    {
+        let number = rest.split(' ').next().unwrap_or_default();
+        error.detail = format!("must have at most {number} {unit}");
+    } else if let Some(head) =
+        detail.strip_suffix(" bytes").filter(|_| detail.contains("must be no more than "))
+    {
+        error.detail = format!("{head} characters");
     }
 }
 
@@ -94,6 +125,18 @@ mod tests {
             told("spec.selector", "", "empty selector is invalid for deployment", Era::Early),
             "Invalid value: \"\": empty selector is not valid for deployment."
         );
+    }
+
+    #[test]
+    fn lengths_were_counted_in_characters() {
+        let long = || vec![Error::too_long(&Path::new("a"), 63)];
+        let mut errs = long();
+        tell(&mut errs, Era::Betas);
+        assert_eq!(errs[0].body(), "Too long: must have at most 63 bytes");
+        let mut errs = long();
+        tell(&mut errs, Era::Early);
+        assert_eq!(errs[0].body(), "Too long: must have at most 63 characters");
+        assert!(told("a", "b", "must be no more than 63 bytes", Era::Betas).ends_with("than 63 characters"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Ingresses and ingress classes.
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, ErrorType, Path};
 
 use crate::Context;
 use crate::batch::job::domain_prefixed_path;
@@ -84,6 +84,11 @@ fn as_version(ctx: &Context<'_>, errs: &mut ErrorList) {
             if error.field.contains(name) {
                 error.field = error.field.replace(name, old_name);
             }
+        }
+        let field = error.field.rsplit('.').next().unwrap_or_default();
+        let of_reference = [".resource.", ".parameters."].iter().any(|part| error.field.contains(part));
+        if of_reference && error.kind == ErrorType::Required && matches!(field, "kind" | "name") {
+            error.detail = format!("{field} is required");
         }
         if error.detail.contains("`defaultBackend`") {
             error.detail = error.detail.replace("`defaultBackend`", "`backend`");
@@ -262,7 +267,7 @@ pub(crate) fn path_segments(v: &Value, fields: &[&str], path: &Path<'_>, errs: &
 }
 
 /// `ValidateIngressClass`.
-pub(crate) fn class_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn class_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
     let spec = object.sub("spec");
     let controller = spec.str("controller");
@@ -274,6 +279,7 @@ pub(crate) fn class_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList
     if let Some(parameters) = spec.at("parameters") {
         class_parameters(parameters, &SPEC.child("parameters"), errs);
     }
+    as_version(ctx, errs);
 }
 
 /// `ValidateIngressClassUpdate`.

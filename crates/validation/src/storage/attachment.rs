@@ -18,7 +18,12 @@ const METADATA_MAX_BYTES: usize = 256 * 1024;
 pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
     let spec = object.sub("spec");
-    volume::csi_driver_name(spec.str("attacher"), &SPEC.child("attacher"), errs);
+    let attacher = SPEC.child("attacher");
+    if !ctx.is_old() {
+        volume::csi_driver_name(spec.str("attacher"), &attacher, errs);
+    } else if spec.str("attacher").is_empty() {
+        errs.required(&attacher, "");
+    }
     source(spec.sub("source"), errs);
     let node = spec.str("nodeName");
     errs.invalid_each(&SPEC.child("nodeName"), node, names::is_dns1123_subdomain(node));

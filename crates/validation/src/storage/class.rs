@@ -10,9 +10,9 @@ use crate::names;
 use crate::value::{Get, same_at};
 
 /// `ValidateStorageClass`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
-    provisioner(object.str("provisioner"), &Path::new("provisioner"), errs);
+    provisioner(object.str("provisioner"), ctx, &Path::new("provisioner"), errs);
     parameters(object.sub("parameters"), true, &Path::new("parameters"), errs);
     let policy = object.str("reclaimPolicy");
     if !policy.is_empty() && !matches!(policy, "Delete" | "Retain") {
@@ -45,12 +45,13 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
 }
 
 /// `validateProvisioner`.
-fn provisioner(name: &str, path: &Path<'_>, errs: &mut ErrorList) {
+fn provisioner(name: &str, ctx: &Context<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     if name.is_empty() {
         errs.required(path, "");
     } else {
         let lower = name.to_lowercase();
-        errs.invalid_each(path, &lower, names::is_qualified_name(&lower));
+        let shown = if ctx.is_old() { name } else { &lower };
+        errs.invalid_each(path, shown, names::is_qualified_name(&lower));
     }
 }
 
@@ -123,9 +124,9 @@ fn terms(term: &Value) -> Vec<(String, Vec<String>)> {
 }
 
 /// `ValidateVolumeAttributesClass`.
-pub(crate) fn attributes_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn attributes_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
-    provisioner(object.str("driverName"), &Path::new("driverName"), errs);
+    provisioner(object.str("driverName"), ctx, &Path::new("driverName"), errs);
     parameters(object.sub("parameters"), false, &Path::new("parameters"), errs);
 }
 

@@ -86,18 +86,27 @@ fn token_requests(list: &[Value], errs: &mut ErrorList) {
 }
 
 /// `ValidateCSIDriverUpdate`.
-pub(crate) fn driver_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn driver_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta_update(new, old, errs);
     let (spec, before) = (new.sub("spec"), old.sub("spec"));
     driver_spec(spec, errs);
+    if ctx.is_old() {
+        // Of the fields that it had, none could change.
+        const FIELDS: [&str; 3] = ["attachRequired", "podInfoOnMount", "volumeLifecycleModes"];
+        if FIELDS.iter().any(|field| !same_at(spec, before, field)) {
+            errs.invalid(&SPEC, spec, meta::IMMUTABLE);
+        }
+        return;
+    }
     meta::immutable(spec, before, "attachRequired", "*b", &SPEC.child("attachedRequired"), errs);
     let path = SPEC.child("volumeLifecycleModes");
     meta::immutable(spec, before, "volumeLifecycleModes", "[s", &path, errs);
 }
 
 /// `ValidateCSINode`.
-pub(crate) fn node_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn node_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
+    let longest = if ctx.is_old() { 128 } else { 256 };
     let drivers = object.sub("spec").list("drivers");
     let list = SPEC.child("drivers");
     for (i, driver) in drivers.iter().enumerate() {
@@ -107,8 +116,8 @@ pub(crate) fn node_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList)
         if id.is_empty() {
             errs.required(&path.child("nodeID"), "");
         }
-        if id.len() > 256 {
-            errs.invalid(&path.child("nodeID"), id, "must be 256 characters or less");
+        if id.len() > longest {
+            errs.invalid(&path.child("nodeID"), id, format!("must be {longest} characters or less"));
         }
         if let Some(count) = driver.sub("allocatable").opt_int("count") {
             meta::non_negative(count, &path.child("allocatable").child("count"), errs);
@@ -142,7 +151,9 @@ pub(crate) fn node_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mu
                     fields.remove("allocatable");
                 }
                 let shown = golang::shown("storage.CSINodeDriver", &shown);
-                errs.invalid(&SPEC.child("drivers"), shown, meta::IMMUTABLE);
+                let drivers = SPEC.child("drivers");
+                let path = if ctx.is_old() { Path::new("CSINodeDriver") } else { drivers };
+                errs.invalid(&path, shown, meta::IMMUTABLE);
             }
         }
     }
