@@ -153,11 +153,39 @@ impl Kind {
         self.served.iter().position(|s| s.group == group && s.version == version)
     }
 
+    /// Whether a deletion answers with the object instead of a `Status`, for kinds of the table.
+    pub fn returns_deleted(&self) -> bool {
+        RETURNS_DELETED.contains(&&*self.plural)
+    }
+
     /// Whether objects of this kind are stored.
     pub fn is_stored(&self) -> bool {
         self.etcd_prefix.is_some()
     }
 }
+
+/// Kinds whose deletion answers with the object.
+const RETURNS_DELETED: [&str; 19] = [
+    "podsecuritypolicies",
+    "resourceclaimtemplates",
+    "resourceslices",
+    "resourceclaims",
+    "deviceclasses",
+    "devicetaintrules",
+    "csidrivers",
+    "storageclasses",
+    "volumeattachments",
+    "csinodes",
+    "volumeattributesclasses",
+    "resourcequotas",
+    "persistentvolumes",
+    "serviceaccounts",
+    "persistentvolumeclaims",
+    "namespaces",
+    "pods",
+    "services",
+    "podtemplates",
+];
 
 /// A kind as seen through one of its group versions.
 #[derive(Clone, Debug, PartialEq)]

@@ -145,7 +145,7 @@ pub struct Field {
     pub atomic: bool,
     /// The declared default (JSON text).
     pub default: Option<Name>,
-    /// The allowed values, where OpenAPI lists them.
+    /// The allowed values, of a list those of its items, where OpenAPI lists them.
     pub enum_values: Vec<Name>,
     /// The key of a list that strategic merge patches merge.
     pub patch_merge_key: Option<Name>,

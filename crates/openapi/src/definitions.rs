@@ -142,7 +142,16 @@ impl Definitions<'_> {
             fields.insert("default".into(), default);
         }
         if !field.enum_values.is_empty() {
-            fields.insert("enum".into(), field.enum_values.iter().map(|v| Value::from(&**v)).collect());
+            let values: Value = field.enum_values.iter().map(|v| Value::from(&**v)).collect();
+            let below = match &field.ty {
+                Type::List(_) => fields.get_mut("items"),
+                Type::Map(_) => fields.get_mut("additionalProperties"),
+                _ => None,
+            };
+            match below.and_then(Value::as_object_mut) {
+                Some(of_each) => of_each.insert("enum".into(), values),
+                None => fields.insert("enum".into(), values),
+            };
         }
         if let Type::List(list) = &field.ty
             && list.declared

@@ -6,7 +6,7 @@
 //!
 //! - [`definitions`]: a type as a JSON schema, in both dialects; [`custom`]: that of a custom resource;
 //! - [`descriptions`]: what types and fields are for;
-//! - [`paths`]: the operations of a resource;
+//! - [`Page`]: which documents there are; `paths`: the operations of a resource;
 //! - [`v2`], [`v3`]: the documents; [`gnostic`]: v2 in protobuf.
 
 pub mod custom;
@@ -14,7 +14,10 @@ pub mod definitions;
 pub mod descriptions;
 mod document;
 pub mod gnostic;
-pub mod paths;
+mod names;
+mod operation;
+mod pages;
+mod paths;
 mod sources;
 pub mod v2;
 pub mod v3;
@@ -22,4 +25,5 @@ pub mod v3;
 pub use custom::Published;
 pub use descriptions::Table;
 pub use document::Document;
+pub use pages::Page;
 pub use sources::Source;

@@ -1,402 +1,386 @@
-//! The operations of a resource: paths, ids, parameters, answers.
+//! The operations of a resource: paths, ids, parameters, answers (`apiserver/pkg/endpoints/installer.go`; for custom
+//! resources `apiextensions-apiserver/pkg/controller/openapi/builder`).
 
-use api::kinds::{Resource, Subresource};
+use api::Value;
+use api::kinds::{Resource, Served, Subresource};
 use api::schema::Schemas;
-use api::{Object, Value};
-use serde_json::json;
 
 use crate::definitions::Dialect;
+use crate::names::{capital, group_tag, group_title};
+use crate::operation::{Operation, Parameter, number, path, path_item, text, truth};
+use crate::sources::Source;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
-const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
-const PATCH_TYPES: [&str; 4] = [
+
+/// What built-in resources are spoken in; protobuf among them, as clients of upstream know it.
+pub(crate) const MEDIA_TYPES: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const STREAMS: [&str; 5] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
+const LOGS: [&str; 4] =
+    ["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+/// What custom resources are spoken in.
+const CUSTOM: [&str; 2] = ["application/json", "application/yaml"];
+const ANY: [&str; 1] = ["*/*"];
+const PATCHES: [&str; 4] = [
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 ];
+const CUSTOM_PATCHES: [&str; 3] =
+    ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 
-/// Query parameters with their types, by the verb that reads them.
-const LIST: [(&str, &str); 10] = [
-    ("allowWatchBookmarks", "boolean"),
-    ("continue", "string"),
-    ("fieldSelector", "string"),
-    ("labelSelector", "string"),
-    ("limit", "integer"),
-    ("resourceVersion", "string"),
-    ("resourceVersionMatch", "string"),
-    ("sendInitialEvents", "boolean"),
-    ("timeoutSeconds", "integer"),
-    ("watch", "boolean"),
+const PRETTY: Parameter = text("pretty");
+/// `ListOptions`; the first and the last are for watches only.
+const LIST: [Parameter; 11] = [
+    truth("allowWatchBookmarks"),
+    text("continue"),
+    text("fieldSelector"),
+    text("labelSelector"),
+    number("limit"),
+    text("resourceVersion"),
+    text("resourceVersionMatch"),
+    truth("sendInitialEvents"),
+    text("shardSelector"),
+    number("timeoutSeconds"),
+    truth("watch"),
 ];
-const WRITE: [(&str, &str); 3] =
-    [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
-const DELETE: [(&str, &str); 4] = [
-    ("dryRun", "string"),
-    ("gracePeriodSeconds", "integer"),
-    ("orphanDependents", "boolean"),
-    ("propagationPolicy", "string"),
+/// `CreateOptions` and `UpdateOptions`.
+const WRITE: [Parameter; 3] = [text("dryRun"), text("fieldManager"), text("fieldValidation")];
+/// `DeleteOptions`.
+const DELETE: [Parameter; 5] = [
+    text("dryRun"),
+    number("gracePeriodSeconds"),
+    truth("ignoreStoreReadErrorWithClusterBreakingPotential"),
+    truth("orphanDependents"),
+    text("propagationPolicy"),
 ];
-
-/// One operation before it is written in a dialect.
-struct Operation<'a> {
-    /// `get`, `post`, …
-    method: &'static str,
-    /// `x-kubernetes-action`.
-    action: &'static str,
-    /// The operation's id begins so: `read`, `createNamespaced` comes of it.
-    id: String,
-    /// The definition of the body.
-    body: Option<String>,
-    /// The definition of the answer, `None` for a string.
-    answer: Option<String>,
-    codes: &'static [u16],
-    query: Vec<(&'a str, &'a str)>,
-    kind: (String, String, String),
-}
+/// `PodExecOptions`, of which attaching takes all but the command.
+const EXEC: [Parameter; 6] =
+    [text("command"), text("container"), truth("stderr"), truth("stdin"), truth("stdout"), truth("tty")];
+/// `PodLogOptions`.
+const LOG: [Parameter; 10] = [
+    text("container"),
+    truth("follow"),
+    truth("insecureSkipTLSVerifyBackend"),
+    number("limitBytes"),
+    truth("previous"),
+    number("sinceSeconds"),
+    text("stream"),
+    number("tailLines"),
+    truth("timestamps"),
+    PRETTY,
+];
 
 /// The paths of a resource in one version, with their operations.
-pub fn of_resource(resource: &Resource, schemas: &Schemas, dialect: Dialect) -> Vec<(String, Value)> {
-    let served: &api::kinds::Served = resource;
-    let root = if served.group.is_empty() {
-        format!("/api/{}", served.version)
-    } else {
-        format!("/apis/{}/{}", served.group, served.version)
-    };
+pub(crate) fn of_resource(
+    resource: &Resource,
+    source: &Source<'_>,
+    dialect: Dialect,
+) -> Vec<(String, Value)> {
+    let served: &Served = resource;
     let plural = &resource.kind.plural;
-    let scope = if resource.kind.namespaced { "Namespaced" } else { "" };
-    let base = if resource.kind.namespaced {
-        format!("{root}/namespaces/{{namespace}}/{plural}")
-    } else {
-        format!("{root}/{plural}")
-    };
-    let writer = Writer { resource, schemas, dialect, scope };
-    let mut paths = Vec::new();
+    let namespaced = resource.kind.namespaced;
+    let custom = source.is_custom();
+    let scope = if namespaced { "Namespaced" } else { "" };
+    let writer = Writer { resource, schemas: source.schemas, custom, scope };
+    let root = root(&served.group, &served.version);
+    let within = if namespaced { "namespaces/{namespace}/" } else { "" };
+    let base = format!("{root}/{within}{plural}");
     let mut collection = Vec::new();
     let mut item = Vec::new();
     for verb in &served.verbs {
         match &**verb {
-            "create" => collection.push(writer.write("post", "post", "create", &[200, 201, 202])),
-            "list" => collection.push(writer.list("list", scope)),
+            "create" => collection.push(writer.write("post", "create", "")),
+            "list" => collection.push(writer.list(writer.scope, "")),
             "deletecollection" => collection.push(writer.delete_collection()),
             "get" => item.push(writer.read("")),
-            "update" => item.push(writer.write("put", "put", "replace", &[200, 201])),
+            "update" => item.push(writer.write("put", "replace", "")),
             "patch" => item.push(writer.patch("")),
             "delete" => item.push(writer.delete()),
             _ => {}
         }
     }
-    if !collection.is_empty() {
-        paths.push((base.clone(), writer.path_item(&collection, &[])));
+    let mut paths = vec![(base.clone(), collection)];
+    if namespaced && served.has_verb("list") {
+        paths.push((format!("{root}/{plural}"), vec![writer.list("", "ForAllNamespaces")]));
     }
-    if resource.kind.namespaced && served.has_verb("list") {
-        let mut all = writer.list("list", "");
-        all.id = format!("{}ForAllNamespaces", all.id);
-        paths.push((format!("{root}/{plural}"), writer.item_of("", &[all], &[])));
-    }
-    let name = format!("{base}/{{name}}");
-    if !item.is_empty() {
-        paths.push((name.clone(), writer.path_item(&item, &["name"])));
-    }
+    paths.push((format!("{base}/{{name}}"), item));
     for sub in &served.subresources {
-        let operations = writer.subresource(sub);
-        if !operations.is_empty() {
-            paths.push((format!("{name}/{}", sub.name), writer.path_item(&operations, &["name"])));
+        let below = format!("{base}/{{name}}/{}", sub.name);
+        paths.push((below.clone(), writer.subresource(sub)));
+        if sub.name == "proxy" {
+            paths.push((format!("{below}/{{path}}"), writer.proxy_with_path(sub)));
         }
     }
-    paths
+    // The old way to watch; custom resources never had it.
+    if served.has_verb("watch") && !custom {
+        let watched = format!("{root}/watch/{within}{plural}");
+        let watch = |action, scope, suffix| vec![writer.watch(action, scope, suffix)];
+        paths.push((watched.clone(), watch("watchlist", writer.scope, "List")));
+        if served.has_verb("get") {
+            paths.push((format!("{watched}/{{name}}"), watch("watch", writer.scope, "")));
+        }
+        if namespaced {
+            let all = watch("watchlist", "", "ListForAllNamespaces");
+            paths.push((format!("{root}/watch/{plural}"), all));
+        }
+    }
+    let mut written = Vec::new();
+    for (path, mut operations) in paths.into_iter().filter(|(_, operations)| !operations.is_empty()) {
+        operations.iter_mut().for_each(|op| op.parameters.extend(in_path(&path)));
+        written.push((path, path_item(&operations, dialect)));
+    }
+    written
+}
+
+/// `/apis/apps/v1`.
+fn root(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
+}
+
+/// The parameters that a path names.
+fn in_path(of: &str) -> impl Iterator<Item = Parameter> {
+    let all = [("{name}", path("name")), ("{namespace}", path("namespace")), ("{path}", path("path"))];
+    all.into_iter().filter(|(part, _)| of.contains(part)).map(|(_, parameter)| parameter)
 }
 
 struct Writer<'a> {
     resource: &'a Resource,
     schemas: &'a Schemas,
-    dialect: Dialect,
+    custom: bool,
     scope: &'static str,
 }
 
 impl Writer<'_> {
+    fn served(&self) -> &Served {
+        self.resource
+    }
+
     fn definition(&self) -> Option<String> {
         self.resource.ty.map(|id| self.schemas.get(id).name.to_string())
     }
 
-    fn kind(&self) -> (String, String, String) {
-        (
-            self.resource.group.to_string(),
-            self.resource.version.to_string(),
-            self.resource.as_kind().to_owned(),
-        )
-    }
-
     /// `readAppsV1NamespacedDeploymentScale`.
     fn id(&self, verb: &str, scope: &str, suffix: &str) -> String {
-        let group = group_title(&self.resource.group);
-        format!("{verb}{group}{}{scope}{}{suffix}", capital(&self.resource.version), self.resource.as_kind())
+        let served = self.served();
+        let group = group_title(&served.group);
+        format!("{verb}{group}{}{scope}{}{suffix}", capital(&served.version), served.kind)
     }
 
-    fn operation<'q>(&self, method: &'static str, action: &'static str, id: String) -> Operation<'q> {
+    fn operation(&self, method: &'static str, action: &'static str, id: String) -> Operation {
+        let served = self.served();
         Operation {
             method,
-            action,
+            action: Some(action),
             id,
+            tag: format!("{}_{}", group_tag(&served.group), served.version),
             body: None,
             answer: self.definition(),
             codes: &[200],
-            query: Vec::new(),
-            kind: self.kind(),
+            parameters: vec![PRETTY],
+            kind: Some((served.group.to_string(), served.version.to_string(), served.kind.to_string())),
+            consumes: if self.custom { &CUSTOM } else { &ANY },
+            produces: if self.custom { &CUSTOM } else { &MEDIA_TYPES },
         }
     }
 
-    fn list(&self, verb: &str, scope: &str) -> Operation<'static> {
+    fn list(&self, scope: &str, suffix: &str) -> Operation {
         let list = self.definition().map(|d| format!("{d}List"));
-        let mut op = self.operation("get", "list", self.id(verb, scope, ""));
-        op.answer = list.filter(|name| self.schemas.by_name(name).is_some()).or(op.answer);
-        op.query = LIST.to_vec();
+        let list_of = &self.resource.kind.list_kind;
+        let custom = self.definition().map(|d| d.trim_end_matches(&*self.served().kind).to_owned() + list_of);
+        let mut op = self.operation("get", "list", self.id("list", scope, suffix));
+        let known = |name: &String| self.schemas.by_name(name).is_some();
+        op.answer = list.filter(known).or(custom.filter(known)).or(op.answer);
+        op.parameters.extend(LIST);
+        if !self.custom {
+            op.produces = &STREAMS;
+        }
         op
     }
 
-    fn read(&self, suffix: &str) -> Operation<'static> {
-        self.operation("get", "get", self.id("read", self.scope, suffix))
+    fn watch(&self, action: &'static str, scope: &str, suffix: &str) -> Operation {
+        let mut op = self.operation("get", action, self.id("watch", scope, suffix));
+        op.answer = Some(format!("{META}.WatchEvent"));
+        op.parameters.extend(LIST);
+        op.produces = &STREAMS;
+        op
     }
 
-    fn write(
-        &self,
-        method: &'static str,
-        action: &'static str,
-        verb: &str,
-        codes: &'static [u16],
-    ) -> Operation<'static> {
-        let mut op = self.operation(method, action, self.id(verb, self.scope, ""));
+    fn read(&self, suffix: &str) -> Operation {
+        let mut op = self.operation("get", "get", self.id("read", self.scope, suffix));
+        if self.custom {
+            op.parameters.push(text("resourceVersion"));
+        }
+        op
+    }
+
+    /// `post` to create, `put` to replace.
+    fn write(&self, method: &'static str, verb: &str, suffix: &str) -> Operation {
+        let mut op = self.operation(method, method, self.id(verb, self.scope, suffix));
         op.body = self.definition();
-        op.codes = codes;
-        op.query = WRITE.to_vec();
+        op.codes = if method == "post" { &[200, 201, 202] } else { &[200, 201] };
+        op.parameters.extend(WRITE);
         op
     }
 
-    fn patch(&self, suffix: &str) -> Operation<'static> {
+    fn patch(&self, suffix: &str) -> Operation {
         let mut op = self.operation("patch", "patch", self.id("patch", self.scope, suffix));
         op.body = Some(format!("{META}.Patch"));
-        op.codes = &[200, 201];
-        op.query = WRITE.to_vec();
-        op.query.push(("force", "boolean"));
+        op.codes = if self.custom { &[200] } else { &[200, 201] };
+        op.consumes = if self.custom { &CUSTOM_PATCHES } else { &PATCHES };
+        op.parameters.extend(WRITE);
+        op.parameters.push(truth("force"));
         op
     }
 
-    fn delete(&self) -> Operation<'static> {
+    fn delete(&self) -> Operation {
         let mut op = self.operation("delete", "delete", self.id("delete", self.scope, ""));
         op.body = Some(format!("{META}.DeleteOptions"));
-        op.answer = Some(format!("{META}.Status"));
+        // Namespaces end in two steps; upstream's document says nothing of what is left after the second.
+        let kind = &self.resource.kind;
+        if self.custom || !kind.returns_deleted() || kind.plural == "namespaces" {
+            op.answer = Some(format!("{META}.Status"));
+        }
         op.codes = &[200, 202];
-        op.query = DELETE.to_vec();
+        op.parameters.extend(DELETE);
         op
     }
 
-    fn delete_collection(&self) -> Operation<'static> {
+    fn delete_collection(&self) -> Operation {
         let scope = format!("Collection{}", self.scope);
         let mut op = self.operation("delete", "deletecollection", self.id("delete", &scope, ""));
-        op.body = Some(format!("{META}.DeleteOptions"));
         op.answer = Some(format!("{META}.Status"));
-        op.query = DELETE.to_vec();
-        op.query.extend(LIST.iter().filter(|(n, _)| !matches!(*n, "allowWatchBookmarks" | "watch")));
+        if self.custom {
+            op.parameters.extend(LIST);
+        } else {
+            op.body = Some(format!("{META}.DeleteOptions"));
+            op.parameters.extend(&LIST[1..LIST.len() - 1]);
+            op.parameters.extend(DELETE.iter().filter(|p| !LIST.contains(p)));
+        }
         op
     }
 
-    fn subresource(&self, sub: &Subresource) -> Vec<Operation<'static>> {
+    fn subresource(&self, sub: &Subresource) -> Vec<Operation> {
         let suffix = capital(&sub.name);
         let definition = sub.ty.map(|id| self.schemas.get(id).name.to_string());
-        let (group, version) = sub
-            .group_version
-            .clone()
-            .unwrap_or_else(|| (self.resource.group.clone(), self.resource.version.clone()));
-        let kind = (group.to_string(), version.to_string(), sub.kind.to_string());
-        let connects = matches!(&*sub.name, "exec" | "attach" | "portforward" | "proxy");
-        sub.verbs
-            .iter()
-            .filter_map(|verb| {
-                let mut op = match (&**verb, connects) {
-                    ("get", false) => self.read(&suffix),
-                    ("update", false) => {
-                        let mut op = self.write("put", "put", "replace", &[200, 201]);
-                        op.id = self.id("replace", self.scope, &suffix);
-                        op
-                    }
-                    ("patch", false) => self.patch(&suffix),
-                    ("create", false) => {
-                        let mut op = self.write("post", "post", "create", &[200, 201, 202]);
-                        op.id = self.id("create", self.scope, &suffix);
-                        op
-                    }
-                    ("get" | "create", true) => {
-                        let (method, word) = if &**verb == "get" { ("get", "Get") } else { ("post", "Post") };
-                        let group = group_title(&self.resource.group);
-                        let id = format!(
-                            "connect{group}{}{word}{}{}{suffix}",
-                            capital(&self.resource.version),
-                            self.scope,
-                            self.resource.as_kind()
-                        );
-                        let mut op = self.operation(method, "connect", id);
-                        op.answer = None;
-                        op
-                    }
-                    _ => return None,
+        let mut operations = match &*sub.name {
+            "exec" => self.connect(&["get", "post"], &suffix, &EXEC),
+            "attach" => self.connect(&["get", "post"], &suffix, &EXEC[1..]),
+            "portforward" => self.connect(&["get", "post"], &suffix, &[number("ports")]),
+            "proxy" => self.proxy(&suffix),
+            _ => {
+                let of_verb = |verb: &str| {
+                    Some(match verb {
+                        "get" => self.read(&suffix),
+                        "update" => self.write("put", "replace", &suffix),
+                        "patch" => self.patch(&suffix),
+                        "create" => self.write("post", "create", &suffix),
+                        _ => return None,
+                    })
                 };
-                if !connects {
+                let mut operations: Vec<Operation> = sub.verbs.iter().filter_map(|v| of_verb(v)).collect();
+                for op in &mut operations {
                     if op.body.is_some() && op.method != "patch" {
                         op.body.clone_from(&definition);
                     }
                     op.answer.clone_from(&definition);
                     if sub.name == "log" {
                         op.answer = None;
+                        op.parameters = LOG.to_vec();
+                        op.produces = &LOGS;
                     }
                 }
-                op.kind = kind.clone();
-                Some(op)
-            })
-            .collect()
-    }
-
-    fn path_item(&self, operations: &[Operation<'_>], names: &[&str]) -> Value {
-        self.item_of(self.scope, operations, names)
-    }
-
-    fn item_of(&self, scope: &str, operations: &[Operation<'_>], names: &[&str]) -> Value {
-        let mut item: Object =
-            operations.iter().map(|op| (op.method.to_owned(), self.operation_json(op))).collect();
-        let mut parameters: Vec<Value> = names.iter().map(|n| self.parameter("path", n, "string")).collect();
-        if !scope.is_empty() {
-            parameters.push(self.parameter("path", "namespace", "string"));
-        }
-        parameters.push(self.parameter("query", "pretty", "string"));
-        item.insert("parameters".into(), parameters.into());
-        item.into()
-    }
-
-    fn parameter(&self, place: &str, name: &str, ty: &str) -> Value {
-        let mut parameter = match self.dialect {
-            Dialect::V2 => json!({"name": name, "in": place, "type": ty, "uniqueItems": true}),
-            Dialect::V3 => json!({"name": name, "in": place, "schema": {"type": ty, "uniqueItems": true}}),
+                operations
+            }
         };
-        if place == "path" {
-            parameter["required"] = true.into();
+        let served = self.served();
+        let (group, version) =
+            sub.group_version.clone().unwrap_or_else(|| (served.group.clone(), served.version.clone()));
+        for op in &mut operations {
+            op.kind = Some((group.to_string(), version.to_string(), sub.kind.to_string()));
         }
-        parameter
+        operations
     }
 
-    fn operation_json(&self, op: &Operation<'_>) -> Value {
-        let (group, version, kind) = &op.kind;
-        let tag = format!("{}_{}", group_tag(&self.resource.group), self.resource.version);
-        let mut json = json!({
-            "tags": [tag],
-            "operationId": op.id,
-            "x-kubernetes-action": op.action,
-            "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
-        });
-        let mut parameters: Vec<Value> =
-            op.query.iter().map(|(name, ty)| self.parameter("query", name, ty)).collect();
-        let consumes: &[&str] = if op.method == "patch" { &PATCH_TYPES } else { &["*/*"] };
-        if let Some(body) = &op.body {
-            let required = op.method != "delete";
-            match self.dialect {
-                Dialect::V2 => {
-                    let mut parameter =
-                        json!({"name": "body", "in": "body", "schema": self.dialect.reference(body)});
-                    if required {
-                        parameter["required"] = true.into();
-                    }
-                    parameters.insert(0, parameter);
-                }
-                Dialect::V3 => {
-                    let content: Object = consumes
-                        .iter()
-                        .map(|media| ((*media).to_owned(), json!({"schema": self.dialect.reference(body)})))
-                        .collect();
-                    json["requestBody"] = json!({"content": content});
-                    if required {
-                        json["requestBody"]["required"] = true.into();
-                    }
-                }
-            }
-        }
-        if !parameters.is_empty() {
-            json["parameters"] = parameters.into();
-        }
-        let schema =
-            op.answer.as_ref().map_or_else(|| json!({"type": "string"}), |d| self.dialect.reference(d));
-        let mut responses = Object::new();
-        for code in op.codes {
-            let mut response = json!({"description": if *code == 201 { "Created" } else if *code == 202 { "Accepted" } else { "OK" }});
-            match self.dialect {
-                Dialect::V2 => response["schema"] = schema.clone(),
-                Dialect::V3 => {
-                    let content: Object =
-                        MEDIA_TYPES.iter().map(|m| ((*m).to_owned(), json!({"schema": schema}))).collect();
-                    response["content"] = content.into();
-                }
-            }
-            responses.insert(code.to_string(), response);
-        }
-        responses.insert("401".into(), json!({"description": "Unauthorized"}));
-        json["responses"] = responses.into();
-        if self.dialect == Dialect::V2 {
-            json["consumes"] = consumes.to_vec().into();
-            json["produces"] = MEDIA_TYPES.to_vec().into();
-            json["schemes"] = json!(["https"]);
-        }
-        json
+    fn proxy(&self, suffix: &str) -> Vec<Operation> {
+        let methods = ["delete", "get", "head", "options", "patch", "post", "put"];
+        self.connect(&methods, suffix, &[text("path")])
     }
-}
 
-/// `rbac.authorization.k8s.io` → `RbacAuthorization`, the core group → `Core`.
-fn group_title(group: &str) -> String {
-    if group.is_empty() {
-        return "Core".to_owned();
+    fn proxy_with_path(&self, sub: &Subresource) -> Vec<Operation> {
+        let mut operations = self.subresource(sub);
+        operations.iter_mut().for_each(|op| op.id.push_str("WithPath"));
+        operations
     }
-    group.trim_end_matches(".k8s.io").split('.').map(capital).collect()
-}
 
-fn group_tag(group: &str) -> String {
-    let title = group_title(group);
-    let mut chars = title.chars();
-    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
-/// The kind as this version calls it.
-trait AsKind {
-    fn as_kind(&self) -> &str;
-}
-
-impl AsKind for Resource {
-    fn as_kind(&self) -> &str {
-        let served: &api::kinds::Served = self;
-        &served.kind
+    fn connect(&self, methods: &[&'static str], suffix: &str, parameters: &[Parameter]) -> Vec<Operation> {
+        let served = self.served();
+        let (group, version) = (group_title(&served.group), capital(&served.version));
+        let of_method = |method: &&'static str| {
+            let (method, scope, kind) = (*method, self.scope, &served.kind);
+            let id = format!("connect{group}{version}{}{scope}{kind}{suffix}", capital(method));
+            let mut op = self.operation(method, "connect", id);
+            op.answer = None;
+            op.parameters = parameters.to_vec();
+            op.produces = &ANY;
+            op
+        };
+        methods.iter().map(of_method).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn items(group: &str, version: &str, plural: &str) -> Vec<(String, Value)> {
+        let kinds = api::kinds::builtin();
+        let resource = kinds.lookup(group, version, plural).unwrap();
+        of_resource(resource, &Source::builtin(), Dialect::V3)
+    }
+
+    fn item(items: &[(String, Value)], path: &str) -> Value {
+        items.iter().find(|(p, _)| p == path).map(|(_, v)| v.clone()).unwrap()
+    }
+
+    fn names(parameters: &Value) -> Vec<&str> {
+        parameters.as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect()
+    }
 
     #[test]
     fn operations_are_named_as_upstream_names_them() {
-        let kinds = api::kinds::builtin();
-        let resource = kinds.lookup("apps", "v1", "deployments").unwrap();
-        let paths = of_resource(resource, api::schema::builtin(), Dialect::V3);
-        let item = |path: &str| paths.iter().find(|(p, _)| p == path).map(|(_, v)| v.clone()).unwrap();
-        let deployment = item("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+        let all = items("apps", "v1", "deployments");
+        let deployment = item(&all, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
         assert_eq!(deployment["patch"]["operationId"], "patchAppsV1NamespacedDeployment");
-        let scale = item("/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale");
+        let scale = item(&all, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale");
         assert_eq!(scale["get"]["operationId"], "readAppsV1NamespacedDeploymentScale");
         assert_eq!(scale["get"]["tags"], json!(["apps_v1"]));
         assert_eq!(
             scale["get"]["x-kubernetes-group-version-kind"],
             json!({"group": "autoscaling", "version": "v1", "kind": "Scale"})
         );
-        let all = item("/apis/apps/v1/deployments");
-        assert_eq!(all["get"]["operationId"], "listAppsV1DeploymentForAllNamespaces");
+        let id = |path: &str| item(&all, path)["get"]["operationId"].clone();
+        assert_eq!(id("/apis/apps/v1/deployments"), "listAppsV1DeploymentForAllNamespaces");
+        assert_eq!(id("/apis/apps/v1/watch/deployments"), "watchAppsV1DeploymentListForAllNamespaces");
+    }
+
+    #[test]
+    fn what_all_operations_take_stands_at_the_path() {
+        let all = items("", "v1", "pods");
+        let pod = item(&all, "/api/v1/namespaces/{namespace}/pods/{name}");
+        assert_eq!(names(&pod["parameters"]), ["name", "namespace", "pretty"]);
+        assert_eq!(names(&pod["put"]["parameters"]), ["dryRun", "fieldManager", "fieldValidation"]);
+        assert_eq!(pod["get"].get("parameters"), None);
+        let proxy = item(&all, "/api/v1/namespaces/{namespace}/pods/{name}/proxy/{path}");
+        assert_eq!(names(&proxy["parameters"]), ["name", "namespace", "path", "path"]);
+        assert_eq!(proxy["head"]["operationId"], "connectCoreV1HeadNamespacedPodProxyWithPath");
     }
 }

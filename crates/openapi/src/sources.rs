@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use api::Value;
-use api::kinds::{Kinds, Resource};
+use api::kinds::Kinds;
 use api::schema::Schemas;
 
 use crate::definitions::{Definitions, Dialect};
 use crate::descriptions::Descriptions;
-use crate::{Published, paths};
+use crate::{Page, Published};
 
 /// A set of kinds with the schemas that their types are in: the built-in ones, or those of one custom resource definition.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,13 @@ impl Source<'static> {
     /// All that the binary ships.
     pub fn builtin() -> Source<'static> {
         Source { kinds: api::kinds::builtin(), schemas: api::schema::builtin(), published: &[] }
+    }
+}
+
+impl Source<'_> {
+    /// Whether a custom resource definition brought it.
+    pub fn is_custom(&self) -> bool {
+        !self.published.is_empty()
     }
 }
 
@@ -48,15 +55,15 @@ impl<'a> Sources<'a> {
         Sources { sources, descriptions, dialect, open: VecDeque::new(), seen: BTreeSet::new() }
     }
 
-    /// Visits the paths of the resources that `wanted` holds for.
+    /// Visits the paths of a page, or of all.
     pub(crate) fn each_path(
         &mut self,
-        wanted: impl Fn(&Resource) -> bool,
+        wanted: Option<Page<'_>>,
         mut visit: impl FnMut(&str, &Value) -> io::Result<()>,
     ) -> io::Result<()> {
         for (at, source) in self.sources.iter().enumerate() {
-            for resource in source.kinds.resources().filter(|r| wanted(r)) {
-                for (path, item) in paths::of_resource(resource, source.schemas, self.dialect) {
+            for page in Page::of(source).into_iter().filter(|p| wanted.is_none_or(|w| w == *p)) {
+                for (path, item) in page.paths(source, self.dialect) {
                     self.refer(at, &item);
                     visit(&path, &item)?;
                 }

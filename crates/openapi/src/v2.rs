@@ -27,7 +27,7 @@ pub fn json(
     serde_json::to_writer(&mut *out, &json!({"title": TITLE, "version": release}))?;
     out.write_all(br#","paths":"#)?;
     let mut fields = Fields::begin(out)?;
-    parts.each_path(|_| true, |path, item| fields.field(path, item))?;
+    parts.each_path(None, |path, item| fields.field(path, item))?;
     fields.end()?;
     out.write_all(br#","definitions":"#)?;
     let mut fields = Fields::begin(out)?;
@@ -49,13 +49,10 @@ pub fn protobuf(
 ) -> io::Result<()> {
     let mut parts = Sources::new(sources, descriptions, Dialect::V2);
     let mut paths = Vec::new();
-    parts.each_path(
-        |_| true,
-        |path, item| {
-            gnostic::path(&mut paths, path, item);
-            Ok(())
-        },
-    )?;
+    parts.each_path(None, |path, item| {
+        gnostic::path(&mut paths, path, item);
+        Ok(())
+    })?;
     out.write_all(&gnostic::head(TITLE, release))?;
     out.write_all(&gnostic::paths_head(paths.len()))?;
     out.write_all(&paths)?;

@@ -1,4 +1,4 @@
-//! `/openapi/v3`: an index, and one document per group version.
+//! `/openapi/v3`: an index, and one document per [`Page`].
 
 use std::io::{self, Write};
 
@@ -8,12 +8,8 @@ use serde_json::json;
 use crate::definitions::Dialect;
 use crate::descriptions::Descriptions;
 use crate::document::Fields;
+use crate::pages::Page;
 use crate::sources::{Source, Sources};
-
-/// `apis/apps/v1`, `api/v1`: the last part of a document's path.
-pub fn name(group: &str, version: &str) -> String {
-    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
-}
 
 /// The index: every document with the hash that makes its address change when it changes.
 pub fn index<'a>(documents: impl IntoIterator<Item = (String, &'a str)>) -> Value {
@@ -27,7 +23,7 @@ pub fn index<'a>(documents: impl IntoIterator<Item = (String, &'a str)>) -> Valu
     json!({"paths": paths})
 }
 
-/// Writes the document of a group version; custom resource definitions of one group version share it.
+/// Writes the document of a page; custom resource definitions of one group version share it.
 ///
 /// # Errors
 /// Those of `out`.
@@ -35,7 +31,7 @@ pub fn json(
     out: &mut dyn Write,
     sources: &[Source<'_>],
     descriptions: &Descriptions<'_>,
-    (group, version): (&str, &str),
+    page: Page<'_>,
     release: &str,
 ) -> io::Result<()> {
     let mut parts = Sources::new(sources, descriptions, Dialect::V3);
@@ -43,7 +39,7 @@ pub fn json(
     serde_json::to_writer(&mut *out, &json!({"title": "Kubernetes", "version": release}))?;
     out.write_all(br#","paths":"#)?;
     let mut fields = Fields::begin(out)?;
-    parts.each_path(|r| r.group == group && r.version == version, |path, item| fields.field(path, item))?;
+    parts.each_path(Some(page), |path, item| fields.field(path, item))?;
     fields.end()?;
     out.write_all(br#","components":{"schemas":"#)?;
     let mut fields = Fields::begin(out)?;
@@ -62,7 +58,7 @@ mod tests {
         let table = Table::unpack().unwrap();
         let mut document = Vec::new();
         let sources = [Source::builtin()];
-        json(&mut document, &sources, &table.descriptions(), ("apps", "v1"), "v1.36.0").unwrap();
+        json(&mut document, &sources, &table.descriptions(), Page::Version("apps", "v1"), "v1.36.0").unwrap();
         let value: Value = serde_json::from_slice(&document).unwrap();
         let schemas = value["components"]["schemas"].as_object().unwrap();
         assert!(schemas.contains_key("io.k8s.api.core.v1.PodSpec"));

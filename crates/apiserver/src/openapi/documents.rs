@@ -13,7 +13,7 @@ use api::status::ApiError;
 use apiextensions::Types;
 use bytes::Bytes;
 use component_base::version::GIT_VERSION;
-use openapi::{Document, Source, Table, v2, v3};
+use openapi::{Document, Page, Source, Table, v2, v3};
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -79,12 +79,6 @@ fn builtin_source(kinds: &Kinds) -> Source<'_> {
     Source { kinds, ..Source::builtin() }
 }
 
-/// The group and version of each document of v3, by its name.
-fn versions(kinds: &Kinds) -> impl Iterator<Item = (String, (&str, &str))> {
-    let pairs = kinds.groups().iter().flat_map(|(group, versions)| versions.iter().map(move |v| (group, v)));
-    pairs.map(|(group, version)| (v3::name(group, version), (&**group, &**version)))
-}
-
 impl Generation {
     fn new(builtin: Arc<BuiltIn>, custom: Vec<Arc<Types>>) -> Generation {
         Generation {
@@ -118,7 +112,7 @@ impl Generation {
         .await
     }
 
-    /// The document of a group version; `None` where nothing is served.
+    /// A document of v3; `None` where nothing is served.
     pub(super) async fn v3(self: &Arc<Self>, name: &str) -> Result<Option<Document>, ApiError> {
         let mut recent = self.recent.lock().await;
         let document = match recent.iter().position(|(known, _)| known == name) {
@@ -128,10 +122,9 @@ impl Generation {
                 make(move || {
                     let table = Table::unpack()?;
                     let (sources, descriptions) = (generation.sources(), table.descriptions());
-                    let found = sources.iter().flat_map(|s| versions(s.kinds)).find(|(n, _)| *n == name);
-                    let Some((_, version)) = found else { return Ok(None) };
-                    Document::new(|out| v3::json(out, &sources, &descriptions, version, GIT_VERSION))
-                        .map(Some)
+                    let found = sources.iter().flat_map(Page::of).find(|page| page.name() == name);
+                    let Some(page) = found else { return Ok(None) };
+                    Document::new(|out| v3::json(out, &sources, &descriptions, page, GIT_VERSION)).map(Some)
                 })
                 .await?
             }
@@ -160,7 +153,7 @@ impl Generation {
                     let custom = make(move || {
                         let sources = generation.sources();
                         let names: BTreeSet<String> =
-                            sources.iter().skip(1).flat_map(|s| versions(s.kinds)).map(|(n, _)| n).collect();
+                            sources.iter().skip(1).flat_map(Page::of).map(|page| page.name()).collect();
                         hashes(&sources, |name| names.contains(name))
                     });
                     all.extend(custom.await?);
@@ -179,10 +172,10 @@ fn hashes(sources: &[Source<'_>], wanted: impl Fn(&str) -> bool) -> io::Result<B
     let table = Table::unpack()?;
     let descriptions = table.descriptions();
     // Definitions of one group version share a document.
-    let versions: BTreeMap<_, _> = sources.iter().flat_map(|s| versions(s.kinds)).collect();
-    let wanted = versions.into_iter().filter(|(name, _)| wanted(name));
-    let hashes = wanted.map(|(name, version)| {
-        let hash = Document::hash_of(|out| v3::json(out, sources, &descriptions, version, GIT_VERSION))?;
+    let pages: BTreeSet<_> = sources.iter().flat_map(Page::of).collect();
+    let wanted = pages.into_iter().map(|page| (page.name(), page)).filter(|(name, _)| wanted(name));
+    let hashes = wanted.map(|(name, page)| {
+        let hash = Document::hash_of(|out| v3::json(out, sources, &descriptions, page, GIT_VERSION))?;
         Ok((name, hash))
     });
     hashes.collect()

@@ -107,7 +107,8 @@ impl RuntimeConfig {
     }
 }
 
-/// The release that the server behaves as: what that one had removed is not served. Without the flag everything is.
+/// The release that the server behaves as: what that one had removed is not served, nor what it served only when told to
+/// (alpha versions). Without the flag everything is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Emulated {
     /// The major version.
@@ -131,10 +132,11 @@ impl Emulated {
             .ok_or_else(|| format!("emulation version {version} is not a version up to {MAJOR}.{MINOR}"))
     }
 
-    /// Whether the release served this resource. Those that came after it are not known.
+    /// Whether the release served this resource without being told to. Those that came after it are not known.
     pub(crate) fn serves(self, resource: &Resource) -> bool {
         let removed = resource.deprecation.as_ref().and_then(|d| d.removed);
-        removed.is_none_or(|release| release > (self.major, self.minor))
+        let there = removed.is_none_or(|release| release > (self.major, self.minor));
+        there && stage(&resource.version) != "api/alpha"
     }
 }
 
@@ -193,6 +195,7 @@ mod tests {
         };
         assert!(served(newest, "apps", "v1", "deployments"));
         assert!(!served(newest, "extensions", "v1beta1", "deployments"));
+        assert!(!served(newest, "rbac.authorization.k8s.io", "v1alpha1", "roles"));
         assert!(served(Emulated::parse("1.19").unwrap(), "extensions", "v1beta1", "ingresses"));
         assert!(Emulated::parse("1.99").is_err() && Emulated::parse("soon").is_err());
     }

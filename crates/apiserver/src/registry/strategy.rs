@@ -78,29 +78,6 @@ const CREATE_ON_UPDATE: [&str; 10] = [
     "services",
 ];
 
-/// Kinds whose deletion answers with the object.
-const RETURNS_DELETED: [&str; 19] = [
-    "podsecuritypolicies",
-    "resourceclaimtemplates",
-    "resourceslices",
-    "resourceclaims",
-    "deviceclasses",
-    "devicetaintrules",
-    "csidrivers",
-    "storageclasses",
-    "volumeattachments",
-    "csinodes",
-    "volumeattributesclasses",
-    "resourcequotas",
-    "persistentvolumes",
-    "serviceaccounts",
-    "persistentvolumeclaims",
-    "namespaces",
-    "pods",
-    "services",
-    "podtemplates",
-];
-
 fn one_of(resource: &Resource, list: &[&str]) -> bool {
     !resource.custom && list.contains(&resource.plural.as_str())
 }
@@ -122,7 +99,7 @@ pub fn create_on_update(resource: &Resource) -> bool {
 
 /// Whether a deletion answers with the object instead of a `Status`.
 pub fn returns_deleted(resource: &Resource) -> bool {
-    one_of(resource, &RETURNS_DELETED)
+    !resource.custom && resource.api.kind.returns_deleted()
 }
 
 /// Whether the status of the kind is written through its subresource only.
