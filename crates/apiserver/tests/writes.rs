@@ -28,11 +28,14 @@ async fn server(stop: &CancellationToken) -> Server {
     server
 }
 
-/// Sends an object (POST) or a strategic patch (PATCH); gives the code, the warnings and the object.
+/// Sends an object (POST, PUT), a strategic patch (PATCH), a merge patch (MERGE) or an applied configuration (APPLY); gives
+/// the code, the warnings and the object.
 async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Vec<String>, Value) {
-    let content_type = match method {
-        "PATCH" => "application/strategic-merge-patch+json",
-        _ => "application/json",
+    let (method, content_type) = match method {
+        "PATCH" => ("PATCH", "application/strategic-merge-patch+json"),
+        "MERGE" => ("PATCH", "application/merge-patch+json"),
+        "APPLY" => ("PATCH", "application/apply-patch+yaml"),
+        other => (other, "application/json"),
     };
     let request = Request::builder().method(method).uri(path).header("content-type", content_type);
     let request = request.body(Full::new(Bytes::from(body.to_string()))).unwrap();
@@ -178,4 +181,57 @@ async fn empty_lists_are_refused_as_such_and_stored_as_missing() {
         send(&server, "POST", path, json!({"metadata": {"name": "x", "labels": {}}, "data": {}})).await;
     assert!(made.get("data").is_none() && made["metadata"].get("labels").is_none(), "{made}");
     assert!(made["metadata"].get("managedFields").is_none(), "{made}");
+}
+
+/// Who owns `spec.replicas`, by name.
+fn owners(object: &Value) -> Vec<&str> {
+    let entries = object["metadata"]["managedFields"].as_array().unwrap();
+    let owns = |e: &&Value| e["fieldsV1"]["f:spec"].get("f:replicas").is_some();
+    let mut names: Vec<&str> = entries.iter().filter(owns).map(|e| e["manager"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Managers of a scale were taken for managers of the object, and an applied scale was merged without anybody's asking.
+#[tokio::test]
+async fn the_number_of_replicas_changes_hands_through_scale() {
+    let stop = CancellationToken::new();
+    let server = server(&stop).await;
+    for (path, group) in [
+        ("/apis/apps/v1/namespaces/default/deployments/x", "apps/v1"),
+        ("/apis/apps/v1/namespaces/default/statefulsets/x", "apps/v1"),
+    ] {
+        let kind = if path.contains("deployments") { "Deployment" } else { "StatefulSet" };
+        let object = json!({"apiVersion": group, "kind": kind, "metadata": {"name": "x"}, "spec": {"replicas": 1,
+            "selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+        let scale = |n: u32| {
+            json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
+            "metadata": {"name": "x", "namespace": "default"}, "spec": {"replicas": n}})
+        };
+        let own = |manager: &str| format!("{path}?fieldManager={manager}");
+        let of_scale = |manager: &str| format!("{path}/scale?fieldManager={manager}");
+        let steps: [(&str, String, Value, u16, &[&str]); 9] = [
+            ("APPLY", own("applier"), object.clone(), 201, &["applier"]),
+            ("MERGE", of_scale("scaler"), json!({"spec": {"replicas": 5}}), 200, &["scaler"]),
+            ("APPLY", own("applier"), object.clone(), 409, &["scaler"]),
+            ("APPLY", format!("{}&force=true", own("applier")), object.clone(), 200, &["applier"]),
+            ("APPLY", of_scale("other"), scale(17), 409, &["applier"]),
+            ("APPLY", format!("{}&force=true", of_scale("other")), scale(17), 200, &["other"]),
+            ("PUT", of_scale("putter"), scale(7), 200, &["putter"]),
+            ("APPLY", of_scale("both"), scale(7), 200, &["both", "putter"]),
+            ("MERGE", of_scale("scaler"), json!({"spec": {"replicas": 5}}), 200, &["scaler"]),
+        ];
+        for (i, (method, path_of, body, code, wanted)) in steps.into_iter().enumerate() {
+            let (got, _, answer) = send(&server, method, &path_of, body).await;
+            assert_eq!(got, code, "step {i} of {kind}: {answer}");
+            let (_, _, now) = send(&server, "GET", path, json!({})).await;
+            assert_eq!(owners(&now), wanted, "step {i} of {kind}");
+        }
+        let (_, _, now) = send(&server, "GET", path, json!({})).await;
+        let last =
+            now["metadata"]["managedFields"].as_array().unwrap().iter().find(|e| e["subresource"] == "scale");
+        let last = last.unwrap();
+        assert_eq!((&last["apiVersion"], last.get("time")), (&json!(group), None), "{last}");
+    }
 }

@@ -6,9 +6,11 @@
 //! - [`fieldpath`]: sets of field paths, and their `FieldsV1` form;
 //! - [`typed`]: what a schema says about an object: its field set, differences, merging, removal;
 //! - [`managed`]: `metadata.managedFields` as managers with their sets;
-//! - [`manager`]: the two operations, [`manager::update`] (a create, update or patch) and [`manager::apply`].
+//! - [`manager`]: the two operations, [`manager::update`] (a create, update or patch) and [`manager::apply`];
+//! - [`scale`]: what a write through `/scale` does to the managers of the object.
 
 pub mod fieldpath;
 pub mod managed;
 pub mod manager;
+pub mod scale;
 pub mod typed;

@@ -110,6 +110,11 @@ impl Custom {
         self.version().scale.as_ref()
     }
 
+    /// The scale subresource of a version.
+    pub fn scale_of(&self, version: &str) -> Option<&Scale> {
+        self.definition.versions.iter().find(|v| v.name == version)?.scale.as_ref()
+    }
+
     /// What a stored object lacks since its definition changed.
     pub fn complete(&self, object: &mut Value) {
         rules::coerce_stored(&self.definition, self.stored(), object);

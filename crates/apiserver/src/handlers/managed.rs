@@ -8,6 +8,7 @@ use api::status::ApiError;
 use api::{Object, Value};
 use patch::apply::fieldpath::{Element, Set};
 use patch::apply::manager::{self, Request, Versions};
+use patch::apply::scale;
 use patch::schema::Typed;
 
 use super::Ctx;
@@ -16,7 +17,7 @@ use super::update::{CONFLICT_TRIES, MODIFIED, check_name, store_changed};
 use crate::http::Response;
 use crate::negotiate::Accept;
 use crate::registry::resource::{Resource, group_version};
-use crate::registry::{codec, obj};
+use crate::registry::{codec, obj, strategy};
 
 /// The versions of a kind, as managed fields need them.
 struct Kinds<'a> {
@@ -70,7 +71,10 @@ impl<'a> Versions for View<'a> {
     }
 }
 
-/// The fields that an endpoint resets, and that nobody owns through it.
+/// Kinds whose status updates leave metadata alone, beside those that [`strategy::keeps_metadata`] names.
+const STATUS_KEEPS_METADATA: [&str; 3] = ["flowschemas", "prioritylevelconfigurations", "apiservices"];
+
+/// The fields that an endpoint resets, and that nobody owns through it (`GetResetFields`).
 fn reset(resource: &Resource, subresource: &str) -> Set {
     let mut set = Set::default();
     let mut add = |path: &[&str]| {
@@ -80,25 +84,109 @@ fn reset(resource: &Resource, subresource: &str) -> Set {
     if resource.subresource("status").is_none() {
         return set;
     }
+    let requests = resource.is("certificates.k8s.io", "certificatesigningrequests");
     match subresource {
-        "" => add(&["status"]),
-        "status" if resource.custom => {
-            add(&["metadata"]);
+        "" if requests => {
             add(&["spec"]);
+            add(&["status"]);
         }
+        "" | "finalize" => add(&["status"]),
         "status" => {
             add(&["spec"]);
-            if resource.plural == "deployments" {
+            if strategy::keeps_metadata(resource) || STATUS_KEEPS_METADATA.contains(&resource.plural.as_str())
+            {
+                add(&["metadata"]);
+            } else if resource.is("apps", "deployments") {
                 add(&["metadata", "labels"]);
-            }
-            if resource.is("", "pods") {
+            } else if resource.is("", "pods") {
                 add(&["metadata", "deletionTimestamp"]);
                 add(&["metadata", "ownerReferences"]);
+            } else if requests {
+                add(&["status", "conditions"]);
+            }
+        }
+        "approval" => {
+            add(&["spec"]);
+            add(&["status", "certificate"]);
+        }
+        "ephemeralcontainers" => {
+            add(&["metadata"]);
+            add(&["status"]);
+            let schemas = schema::builtin();
+            let spec = resource.api.ty.and_then(|ty| schemas.get(ty).field("spec"));
+            if let Some(Type::Struct(spec)) = spec.map(|f| &f.ty) {
+                let others = schemas.get(*spec).fields.iter().filter(|f| f.name != "ephemeralContainers");
+                others.for_each(|f| add(&["spec", &f.name]));
             }
         }
         _ => {}
     }
     set
+}
+
+/// The one version of scales that managed fields know.
+struct Scales(Type);
+
+impl Scales {
+    /// The type of `autoscaling/v1` scales.
+    fn new() -> Scales {
+        let ty = schema::builtin().by_name("io.k8s.api.autoscaling.v1.Scale");
+        Scales(ty.map_or(Type::Any, Type::Struct))
+    }
+}
+
+/// Scales as [`Versions`]: schemas may outlive the call.
+struct ScaleView<'a>(&'a Scales);
+
+impl<'a> Versions for ScaleView<'a> {
+    type Schema = Typed<'a>;
+
+    fn schema(&self, version: &str) -> Option<Typed<'a>> {
+        (version == scale::VERSION).then(|| Typed::new(schema::builtin(), &self.0.0))
+    }
+
+    fn convert(&self, object: &Object, _: &str, to: &str) -> Option<Object> {
+        (to == scale::VERSION).then(|| object.clone())
+    }
+}
+
+/// How a scale is written.
+#[derive(Clone, Copy)]
+pub enum ScaleWrite<'a> {
+    /// This is the new one.
+    Update(&'a Object),
+    /// This is applied.
+    Apply(&'a Object),
+}
+
+/// Writes a scale (of `autoscaling/v1`); gives it with who manages it then.
+pub fn write_scale(
+    ctx: &Ctx,
+    live: &Object,
+    write: ScaleWrite<'_>,
+    options: &WriteOptions,
+) -> Result<Object, ApiError> {
+    let scales = Scales::new();
+    let view = ScaleView(&scales);
+    let (set, new, now) = (Set::default(), Object::new(), obj::now());
+    let manager = ctx.manager(&options.field_manager);
+    let request = Request {
+        versions: &view,
+        version: scale::VERSION,
+        subresource: "scale",
+        manager: &manager,
+        reset: &set,
+        empty: &new,
+        now: &now,
+    };
+    match write {
+        ScaleWrite::Update(wanted) => {
+            let mut wanted = wanted.clone();
+            manager::update(live, &mut wanted, &request);
+            Ok(wanted)
+        }
+        ScaleWrite::Apply(config) => manager::apply(live, config, options.force, &request),
+    }
 }
 
 /// A new object of the version that is asked. Custom resources begin with nothing.
@@ -179,7 +267,8 @@ fn track_settled(
     Ok(())
 }
 
-fn set_managed(object: &mut Value, managed: Option<Value>) {
+/// Puts entries in place of those that are there.
+pub fn set_managed(object: &mut Value, managed: Option<Value>) {
     let meta = obj::metadata_mut(object);
     match managed {
         Some(managed) if !managed.is_null() => meta.insert("managedFields".into(), managed),
@@ -221,14 +310,8 @@ fn same_but_times(a: Option<&Value>, b: Option<&Value>) -> bool {
     list(a) == list(b)
 }
 
-/// Server-side apply.
-pub async fn apply(
-    ctx: &Ctx,
-    accept: &Accept,
-    subresource: &str,
-    bytes: &[u8],
-    options: &WriteOptions,
-) -> Result<Response, ApiError> {
+/// Reads an applied configuration.
+pub fn configuration(ctx: &Ctx, bytes: &[u8], options: &WriteOptions) -> Result<Object, ApiError> {
     let document = crate::encoding::yaml::read(bytes).map_err(|why| {
         ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
     })?;
@@ -241,7 +324,18 @@ pub async fn apply(
             codec::FieldValidation::Ignore => {}
         }
     }
-    let config = fields(document.value);
+    Ok(fields(document.value))
+}
+
+/// Server-side apply.
+pub async fn apply(
+    ctx: &Ctx,
+    accept: &Accept,
+    subresource: &str,
+    bytes: &[u8],
+    options: &WriteOptions,
+) -> Result<Response, ApiError> {
+    let config = configuration(ctx, bytes, options)?;
     let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("kind").is_empty() {
         let (group, version) = api::kinds::split_api_version(text("apiVersion"));

@@ -399,6 +399,11 @@ const STATUS_ONLY: [&str; 9] = [
     "validatingadmissionpolicies",
 ];
 
+/// Whether a status update leaves all of the metadata alone.
+pub fn keeps_metadata(resource: &Resource) -> bool {
+    one_of(resource, &STATUS_ONLY) || resource.custom
+}
+
 /// All but the status stays, and what of metadata a status update may carry.
 fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
     let status = object.get("status").cloned();
@@ -418,7 +423,7 @@ fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
         None => obj::remove_field(object, "status"),
     }
     let mut keep: Vec<&str> = Vec::new();
-    if one_of(resource, &STATUS_ONLY) || resource.custom {
+    if keeps_metadata(resource) {
         keep =
             vec!["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"];
     } else if resource.is("apps", "deployments") {

@@ -1,12 +1,16 @@
 //! `/scale`: how many replicas, in each version's own shape of `Scale`.
 
-use api::Value;
+use ::patch::apply::fieldpath::Element;
+use ::patch::apply::scale::{VERSION, to_object, to_scale};
 use api::field::{Error, Path};
 use api::kinds::Era;
 use api::status::{ApiError, GroupName};
+use api::{Object, Value};
 use serde_json::json;
 
+use crate::handlers::managed::{self, ScaleWrite};
 use crate::handlers::options::WriteOptions;
+use crate::handlers::patch::kinds::PatchType;
 use crate::handlers::patch::{self, kinds};
 use crate::handlers::update::{CONFLICT_TRIES, MODIFIED, check_name, store_changed};
 use crate::handlers::write::{self, Decode};
@@ -60,52 +64,126 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
             let scale = write::decode(ctx, &Decode::of_subresource(&sub), &bytes, media, &options)?;
             check_name(ctx, &scale)?;
-            let changed = change(ctx, &sub, &options, |_| Ok(scale.clone())).await?;
+            let wanted = |old: &Value, managed: Managed| updated(ctx, &sub, old, managed, &scale, &options);
+            let changed = change(ctx, &sub, &options, wanted).await?;
             ctx.asked(200, &accept, changed)
         }
         "patch" => {
             let (patch_type, bytes, options) = patch::read(ctx, body, true).await?;
-            let parsed = kinds::parse(patch_type, &bytes, options.field_validation)?;
-            let changed = change(ctx, &sub, &options, |old| {
-                let scale = kinds::apply(patch_type, &parsed.value, scale_of(ctx, &sub, old), sub.ty)?;
-                let Some(ty) = sub.ty else { return Ok(scale) };
-                let target = api::decode::Target {
-                    group: &sub.group,
-                    version: &sub.version,
-                    kind: &sub.kind,
-                    ty,
-                    schemas: api::schema::builtin(),
+            if patch_type == PatchType::Apply {
+                let config = managed::configuration(ctx, &bytes, &options)?;
+                let wanted = |old: &Value, managed: Managed| {
+                    let live = plain(&scale_of(ctx, &sub, old), managed);
+                    managed::write_scale(ctx, &live, ScaleWrite::Apply(&config), &options).map(Wanted::of)
                 };
-                patch::as_typed(ctx, &target, patch_type, &parsed, scale, &options)
-            })
-            .await?;
+                let changed = change(ctx, &sub, &options, wanted).await?;
+                return ctx.asked(200, &accept, changed);
+            }
+            let parsed = kinds::parse(patch_type, &bytes, options.field_validation)?;
+            let wanted = |old: &Value, managed: Managed| {
+                let scale = kinds::apply(patch_type, &parsed.value, scale_of(ctx, &sub, old), sub.ty)?;
+                let scale = match sub.ty {
+                    Some(ty) => {
+                        let target = api::decode::Target {
+                            group: &sub.group,
+                            version: &sub.version,
+                            kind: &sub.kind,
+                            ty,
+                            schemas: api::schema::builtin(),
+                        };
+                        patch::as_typed(ctx, &target, patch_type, &parsed, scale, &options)?
+                    }
+                    None => scale,
+                };
+                updated(ctx, &sub, old, managed, &scale, &options)
+            };
+            let changed = change(ctx, &sub, &options, wanted).await?;
             ctx.asked(200, &accept, changed)
         }
         _ => Err(method_not_allowed()),
     }
 }
 
+/// Who manages a scale.
+type Managed = Option<Value>;
+
+/// A scale as it shall be, and who manages it then.
+struct Wanted {
+    scale: Value,
+    managed: Managed,
+}
+
+impl Wanted {
+    fn of(scale: Object) -> Wanted {
+        let managed = scale.get("metadata").and_then(|m| m.get("managedFields")).cloned();
+        Wanted { scale: scale.into(), managed }
+    }
+}
+
+/// A scale of any version as managed fields see it: of `autoscaling/v1`, with its managers.
+fn plain(scale: &Value, managed: Managed) -> Object {
+    let mut plain = scale.clone();
+    plain["apiVersion"] = VERSION.into();
+    managed::set_managed(&mut plain, managed);
+    match plain {
+        Value::Object(fields) => fields,
+        _ => Object::new(),
+    }
+}
+
+/// A scale that was sent, or patched.
+fn updated(
+    ctx: &Ctx,
+    sub: &Subresource,
+    old: &Value,
+    managed: Managed,
+    scale: &Value,
+    options: &WriteOptions,
+) -> Result<Wanted, ApiError> {
+    let live = plain(&scale_of(ctx, sub, old), managed);
+    let written = managed::write_scale(ctx, &live, ScaleWrite::Update(&plain(scale, None)), options)?;
+    Ok(Wanted { managed: Wanted::of(written).managed, scale: scale.clone() })
+}
+
+/// Where the versions of the resource keep the number.
+fn paths_of_versions(ctx: &Ctx) -> Vec<(String, Option<Vec<Element>>)> {
+    let steps = |path: &str| path.split('.').map(|s| Element::Field(s.to_owned())).collect::<Vec<_>>();
+    let versions = ctx.resource.api.kind.served.iter().map(|served| {
+        let path = match &ctx.resource.definition {
+            Some(custom) => custom.scale_of(&served.version).map(|s| steps(&s.replicas)),
+            None => Some(steps("spec.replicas")),
+        };
+        (group_version(&served.group, &served.version), path)
+    });
+    versions.collect()
+}
+
 async fn change(
     ctx: &Ctx,
     sub: &Subresource,
     options: &WriteOptions,
-    wanted: impl Fn(&Value) -> Result<Value, ApiError>,
+    wanted: impl Fn(&Value, Managed) -> Result<Wanted, ApiError>,
 ) -> Result<Value, ApiError> {
     let storage = ctx.server.storage();
+    let versions = paths_of_versions(ctx);
+    let tracked = WriteOptions { tracked: true, ..options.clone() };
     let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(no_scale(ctx));
         };
         check_there(ctx, &old.object)?;
-        let scale = wanted(&old.object)?;
+        let entries = obj::metadata(&old.object).and_then(|m| m.get("managedFields"));
+        let Wanted { scale, managed } = wanted(&old.object, to_scale(entries, &versions))?;
         check_name(ctx, &scale)?;
         validate(ctx, sub, &scale)?;
         check_same(ctx, &scale, &old)?;
         let mut object = old.object.clone();
         let replicas = obj::number_at(&scale, "spec.replicas").unwrap_or(0);
         set(&mut object, &paths(ctx).replicas, replicas);
-        match store_changed(ctx, &old, object, "scale", options).await? {
+        let managed = to_object(entries, managed.as_ref(), &ctx.resource.group_version(), &versions);
+        managed::set_managed(&mut object, managed);
+        match store_changed(ctx, &old, object, "scale", &tracked).await? {
             Ok(object) => return Ok(scale_of(ctx, sub, &object)),
             Err(now) => current = now,
         }
