@@ -127,3 +127,24 @@ async fn alpha_versions_share_the_objects_of_their_successors() {
         json!([{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}])
     );
 }
+
+/// A version of a custom resource is not old because of its name.
+#[tokio::test]
+async fn beta_versions_of_custom_resources_are_of_today() {
+    let cluster = Cluster::start().await;
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "ingresses.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
+            "names": {"plural": "ingresses", "kind": "Ingress"},
+            "versions": [{"name": "v1beta1", "served": true, "storage": true, "schema": schema}]}});
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    assert_eq!(cluster.ask(Method::POST, path, definition).await.0, 201);
+    let path = "/apis/example.com/v1beta1/namespaces/default/ingresses";
+    let object = json!({"apiVersion": "example.com/v1beta1", "kind": "Ingress", "metadata": {"name": "i"}});
+    assert_eq!(cluster.ask(Method::POST, path, object.clone()).await.0, 201);
+    let (_, refused) = cluster.ask(Method::PUT, &format!("{path}/i"), object).await;
+    assert_eq!(
+        refused["message"],
+        "ingresses.example.com \"i\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+    );
+}

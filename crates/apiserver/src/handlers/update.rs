@@ -141,7 +141,7 @@ pub fn check_version(ctx: &Ctx, object: &Value, old: &Stored) -> Result<(), ApiE
             return Ok(());
         }
         // Go's syntax for an unsigned number, before values were quoted as JSON.
-        let shown = if resource.api.era() < Era::Now { "0x0" } else { "0" };
+        let shown = if resource.era() < Era::Now { "0x0" } else { "0" };
         let path = Path::new("metadata.resourceVersion");
         let error = Error::invalid_text(&path, shown, "must be specified for an update");
         let kind = GroupName { group: &resource.group, name: &resource.plural };

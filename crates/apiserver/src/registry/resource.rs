@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::kinds::Kinds;
+use api::kinds::{Era, Kinds};
 use api::status::{ApiError, GroupName};
 use parking_lot::RwLock;
 
@@ -93,6 +93,11 @@ impl Resource {
     /// `deployments.apps`, for messages.
     pub fn group_resource(&self) -> GroupName<'_> {
         GroupName { group: &self.group, name: &self.plural }
+    }
+
+    /// Whose servers' clients ask for it. Versions of custom resources have names only.
+    pub fn era(&self) -> Era {
+        if self.custom { Era::Now } else { self.api.era() }
     }
 
     /// `Deployment.apps`, for messages.

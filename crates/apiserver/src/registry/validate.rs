@@ -7,7 +7,7 @@ use validation::Context;
 use super::resource::Resource;
 
 fn context(resource: &Resource, allow_privileged: bool) -> Context<'_> {
-    Context { group: &resource.group, version: &resource.version, era: resource.api.era(), allow_privileged }
+    Context { group: &resource.group, version: &resource.version, era: resource.era(), allow_privileged }
 }
 
 /// What is wrong with a new object (of the hub version).

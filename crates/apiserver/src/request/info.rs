@@ -80,8 +80,6 @@ impl Info {
         if rest.first() == Some(&"watch") && rest.len() > 1 {
             info.watch_path = true;
             rest = &rest[1..];
-        } else if rest.first() == Some(&"proxy") && rest.len() > 1 && *method == Method::GET {
-            rest = &rest[1..];
         }
         if let ["namespaces", namespace, after @ ..] = rest
             && !namespace.is_empty()
@@ -147,6 +145,8 @@ mod tests {
         assert_eq!(namespace.subresource, "finalize");
         let watch = parse(Method::GET, "/api/v1/watch/namespaces/x/pods");
         assert_eq!((watch.verb, watch.resource.as_str()), ("watch", "pods"));
+        // An old way to proxies, which answered with the object itself.
+        assert_eq!(parse(Method::GET, "/api/v1/proxy/nodes/n").resource, "proxy");
         assert!(!parse(Method::GET, "/api/v1").is_resource);
         assert_eq!(parse(Method::DELETE, "/api/v1/namespaces/x/pods").verb, "deletecollection");
     }

@@ -115,7 +115,7 @@ fn access(ctx: &Ctx, mut review: Value) -> Result<Value, ApiError> {
     let context = validation::Context {
         group: &resource.group,
         version: &resource.version,
-        era: resource.api.era(),
+        era: resource.era(),
         allow_privileged: true,
     };
     let errors = validation::validate_create(&resource.hub_group, &resource.api.kind.kind, &review, &context);

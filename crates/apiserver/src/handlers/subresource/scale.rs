@@ -52,7 +52,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         "get" => {
             let found = match storage.get(&ctx.resource, namespace, name).await? {
                 Some(found) => found,
-                None if ctx.resource.api.era() < Era::Now => return Err(no_scale(ctx)),
+                None if ctx.resource.era() < Era::Now => return Err(no_scale(ctx)),
                 None => return Err(ApiError::not_found(ctx.resource.group_resource(), name)),
             };
             check_there(ctx, &found.object)?;
@@ -205,7 +205,7 @@ fn no_scale(ctx: &Ctx) -> ApiError {
 /// The group that servers named: deployments and replica sets began in `extensions`.
 fn group_then(ctx: &Ctx) -> &str {
     let resource = &ctx.resource;
-    let early = resource.api.era() == Era::Early && resource.plural != "statefulsets";
+    let early = resource.era() == Era::Early && resource.plural != "statefulsets";
     if early { "extensions" } else { &resource.hub_group }
 }
 
@@ -253,7 +253,7 @@ fn validate(ctx: &Ctx, sub: &Subresource, scale: &Value) -> Result<(), ApiError>
     }
     let why = "must be greater than or equal to 0";
     let error = Error::invalid(&Path::new("spec.replicas"), &Value::from(replicas), why);
-    let group = if ctx.resource.api.era() == Era::Early { "extensions" } else { &sub.group };
+    let group = if ctx.resource.era() == Era::Early { "extensions" } else { &sub.group };
     let kind = GroupName { group, name: "Scale" };
     Err(ApiError::invalid(kind, &ctx.info.name, &vec![error]))
 }
