@@ -4,9 +4,7 @@
 //! the root to it. It reads on after an error while it finds commas, and each field that it reads then stands in the
 //! way too: so the text is made by reading as it does.
 
-use base64::Engine as _;
-
-use super::typed;
+use super::{scalar, typed};
 use crate::kinds::Era;
 use crate::schema::{Field, Schemas, StructId, Type};
 
@@ -245,13 +243,8 @@ impl Iter<'_> {
             return self.report("base64Codec", "invalid input");
         }
         let text = self.string();
-        let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-        if let Err(why) = base64::engine::general_purpose::STANDARD.decode(&text) {
-            let at = match why {
-                base64::DecodeError::InvalidByte(at, _) => at,
-                _ => text.len(),
-            };
-            self.report("decode base64", &format!("illegal base64 data at input byte {at}"));
+        if let Err(why) = scalar::base64(&text) {
+            self.report("decode base64", &why);
         }
     }
 

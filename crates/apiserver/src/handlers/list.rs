@@ -6,7 +6,7 @@ use api::Value;
 use api::field::go_quote;
 use api::status::ApiError;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::GeneralPurpose;
 use bytes::{BufMut, Bytes, BytesMut};
 use cache::{Item, List};
 use serde_json::json;
@@ -73,11 +73,14 @@ struct Token {
 
 impl Token {
     fn parse(text: &str) -> Result<Token, ApiError> {
-        let bad = |why: &str| ApiError::bad_request(format!("continue key is not valid: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| bad(&e.to_string()))?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|e| bad(&e.to_string()))?;
-        if token.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
-            return Err(bad("server does not recognize this encoded version"));
+        let bad = |why: &str| {
+            ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
+        let bytes = TOKEN.decode(text).map_err(|_| bad(&corrupt(text)))?;
+        let token = api::decode::untyped(&bytes).map_err(|why| bad(&why))?.value;
+        let version = token.get("v").and_then(Value::as_str).unwrap_or_default();
+        if version != "meta.k8s.io/v1" {
+            return Err(bad(&format!("server does not recognize this encoded version {version}")));
         }
         let revision = token.get("rv").and_then(Value::as_i64).unwrap_or(0);
         if revision == 0 {
@@ -92,8 +95,21 @@ impl Token {
 
     fn text(&self) -> String {
         let token = json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": self.start});
-        URL_SAFE_NO_PAD.encode(token.to_string())
+        TOKEN.encode(token.to_string())
     }
+}
+
+/// Base64 for URLs as Go reads it: bits behind the last byte do not matter.
+const TOKEN: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    base64::engine::general_purpose::NO_PAD.with_decode_allow_trailing_bits(true),
+);
+
+/// Go's `base64.CorruptInputError`.
+fn corrupt(text: &str) -> String {
+    let symbol = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let at = text.bytes().position(|b| !symbol(b)).unwrap_or(text.len().saturating_sub(1));
+    format!("illegal base64 data at input byte {at}")
 }
 
 /// Finds the objects of a list, as fresh as asked.
@@ -225,4 +241,21 @@ fn hub_bytes(resource: &Resource, metadata: &Value, items: &[std::sync::Arc<Item
     }
     out.put_slice(b"]}\n");
     out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a Rust library were given.
+    #[test]
+    fn bad_tokens_are_refused_in_upstreams_words() {
+        let said = |text: &str| Token::parse(text).err().map(|e| e.message).unwrap_or_default();
+        let framed = |why: &str| format!("invalid continue token: continue key is not valid: {why}");
+        assert_eq!(said("bogus"), framed("illegal base64 data at input byte 4"));
+        assert_eq!(said("a!"), framed("illegal base64 data at input byte 1"));
+        assert_eq!(said("e30"), framed("server does not recognize this encoded version "));
+        let token = Token { revision: 3, start: "a".into() };
+        assert_eq!(Token::parse(&token.text()).map(|t| (t.revision, t.start)).ok(), Some((3, "a".into())));
+    }
 }
