@@ -16,6 +16,9 @@ use crate::value::Json;
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Document {
     definitions: BTreeMap<String, Schema>,
+    /// What the values of an object are of which nothing is said.
+    #[serde(skip)]
+    anything: Schema,
 }
 
 /// One definition or one field.
@@ -115,7 +118,7 @@ impl Document {
         match schema.kind.as_deref() {
             Some("array") => schema.items.as_deref().map_or(Shape::Arbitrary, Shape::Array),
             Some("object") | None if !schema.properties.is_empty() => Shape::Kind,
-            Some("object") => schema.additional.as_deref().map_or(Shape::Arbitrary, Shape::Map),
+            Some("object") => Shape::Map(schema.additional.as_deref().unwrap_or(&self.anything)),
             Some(name) => Shape::Primitive(name),
             None => Shape::Arbitrary,
         }

@@ -11,7 +11,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde_json::json;
 
-use crate::definitions::{self, Dialect, describe};
+use crate::definitions::{Dialect, describe};
 use crate::descriptions::Descriptions;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -120,7 +120,7 @@ impl Writer<'_> {
         let old = self.dialect == Dialect::V2;
         let open = old && (preserve_unknown || flag(schema.as_object(), PRESERVE));
         if open || !schema.is_object() {
-            return definitions::any_object(self.dialect);
+            return json!({"type": "object"});
         }
         let mut root = schema;
         self.convert(&mut root);
@@ -202,7 +202,7 @@ fn flag(schema: Option<&Object>, name: &str) -> bool {
     schema.and_then(|s| s.get(name)) == Some(&Value::Bool(true))
 }
 
-/// What OpenAPI v2 and old kubectls cannot express goes away (`openapi/v2/conversion.go`).
+/// What OpenAPI v2 and kubectl cannot express goes away (`openapi/v2/conversion.go`).
 fn simplify(schema: &mut Object) {
     for word in ["allOf", "anyOf", "oneOf", "not", "default"] {
         schema.remove(word);
@@ -225,16 +225,8 @@ fn simplify(schema: &mut Object) {
         }
     }
     let is = |ty: &str| schema.get("type").and_then(Value::as_str) == Some(ty);
-    let object = is("object");
-    if nullable || (is("array") && !schema.contains_key("items")) || (object && preserve) {
+    if nullable || (is("array") && !schema.contains_key("items")) || (is("object") && preserve) {
         schema.remove("type");
-    } else if object {
-        // v1.10 reads an object type only with properties, or with a schema for all values.
-        let has = |part: &str| schema.get(part).is_some_and(Value::is_object);
-        let embedded = flag(Some(schema), "x-kubernetes-embedded-resource");
-        if !(embedded || has("properties") || has("additionalProperties")) {
-            schema.insert("additionalProperties".into(), json!({}));
-        }
     }
 }
 
@@ -298,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn v2_says_nothing_that_old_kubectls_refuse() {
+    fn v2_says_nothing_that_kubectl_misreads() {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "required": ["a", "b"], "properties": {
             "a": {"type": "object", "nullable": true, "properties": {"x": {"type": "string"}}},
             "b": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]},
@@ -312,11 +304,11 @@ mod tests {
             json!({"type": "object", "required": ["b"], "properties": {
                 "a": {},
                 "b": {"x-kubernetes-int-or-string": true},
-                "c": {"type": "object", "additionalProperties": {}},
-                "d": {"x-kubernetes-preserve-unknown-fields": true}, "e": {"type": "object", "additionalProperties": {}},
+                "c": {"type": "object"},
+                "d": {"x-kubernetes-preserve-unknown-fields": true}, "e": {"type": "object", "additionalProperties": true},
                 "f": {"type": "object", "additionalProperties": {"type": "string"}}}})
         );
-        assert_eq!(published(&Value::Null, Dialect::V2)["additionalProperties"], json!({}));
+        assert_eq!(published(&Value::Null, Dialect::V2)["type"], "object");
         assert_eq!(published(&Value::Null, Dialect::V3)["type"], "object");
     }
 

@@ -1,9 +1,7 @@
 //! A type as a JSON schema.
 //!
 //! The two documents speak two dialects: v3 wraps references (`allOf`) so that a default can stand beside them, and says
-//! exactly what scalars of several types may be. v2 is read by kubectls back to v1.10, which refuse the whole document for
-//! an object of which nothing more is said: such a type has values of any kind there (`additionalProperties: {}`), which
-//! every version reads, and shows as newer ones show upstream's.
+//! exactly what scalars of several types may be.
 
 use api::schema::{Field, ListType, Schemas, Struct, StructId, Type};
 use api::{Object, Value};
@@ -46,13 +44,6 @@ const FIELDS_V1: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1";
 const ANYTHING: [&str; 4] =
     ["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray"];
 
-pub(crate) fn any_object(dialect: Dialect) -> Value {
-    match dialect {
-        Dialect::V2 => json!({"type": "object", "additionalProperties": {}}),
-        Dialect::V3 => json!({"type": "object"}),
-    }
-}
-
 /// The definition of a named scalar.
 pub fn scalar(ty: &Type, dialect: Dialect) -> Value {
     match (ty, dialect) {
@@ -63,7 +54,7 @@ pub fn scalar(ty: &Type, dialect: Dialect) -> Value {
             json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
         }
         (Type::Time | Type::MicroTime, _) => json!({"type": "string", "format": "date-time"}),
-        (Type::RawExtension, dialect) => any_object(dialect),
+        (Type::RawExtension, _) => json!({"type": "object"}),
         _ => json!({}),
     }
 }
@@ -84,7 +75,7 @@ impl Definitions<'_> {
     pub fn by_name(&self, name: &str) -> Option<Value> {
         let mut definition = match SCALARS.iter().find(|(n, _)| *n == name) {
             Some((_, ty)) => scalar(ty, self.dialect),
-            None if name == FIELDS_V1 => any_object(self.dialect),
+            None if name == FIELDS_V1 => json!({"type": "object"}),
             None if name.rsplit('.').next().is_some_and(|last| ANYTHING.contains(&last)) => json!({}),
             None => self.of_struct(self.schemas.get(self.schemas.by_name(name)?)),
         };
@@ -101,9 +92,7 @@ impl Definitions<'_> {
             definition.insert("required".into(), required.into());
         }
         let properties: Object = s.fields.iter().map(|f| (f.name.to_string(), self.of_field(s, f))).collect();
-        if properties.is_empty() {
-            definition.extend(any_object(self.dialect).as_object().cloned().unwrap_or_default());
-        } else {
+        if !properties.is_empty() {
             definition.insert("properties".into(), properties.into());
         }
         if !s.kinds.is_empty() {
@@ -264,30 +253,6 @@ mod tests {
             json!({"allOf": [{"$ref": "#/components/schemas/io.k8s.api.core.v1.Affinity"}]})
         );
         assert_eq!(pod["properties"]["volumes"]["x-kubernetes-patch-strategy"], json!("merge,retainKeys"));
-    }
-
-    /// kubectl v1.10 refuses the whole v2 document for one object schema without properties.
-    #[test]
-    fn v2_has_no_object_without_properties() {
-        fn check(path: &str, schema: &Value) {
-            if schema["type"] == "object" {
-                let open = schema.get("additionalProperties").is_some() || schema.get("properties").is_some();
-                assert!(open, "{path}: {schema}");
-            }
-            for part in ["properties", "items", "additionalProperties"] {
-                match schema.get(part) {
-                    Some(Value::Object(o)) if part == "properties" => o.iter().for_each(|(k, v)| check(k, v)),
-                    Some(inner) => check(path, inner),
-                    None => {}
-                }
-            }
-        }
-        let table = Table::unpack().unwrap();
-        let descriptions = table.descriptions();
-        let all = definitions(&descriptions, Dialect::V2);
-        for (_, s) in all.schemas.iter() {
-            check(&s.name, &all.of_struct(s));
-        }
     }
 
     #[test]

@@ -2,6 +2,10 @@
 //!
 //! A dozen messages of a schema that will not change any more do not earn a protobuf library and a code generator in
 //! the server. Field numbers are the schema's. Only what [`crate::v2`] writes is encoded.
+//!
+//! kubectl asks for this form alone, back to v1.10. That one takes every `object` for a map, and refuses the whole document
+//! for one without a schema of its values; fields make an object only where no type is said, as servers of its day wrote
+//! it. Newer kubectls read both spellings as the same, so the old one is written here. The JSON form has upstream's.
 
 use api::{Object, Value};
 
@@ -196,12 +200,16 @@ fn schema(out: &mut Vec<u8>, value: &Object) {
     for allowed in value.get("enum").and_then(Value::as_array).into_iter().flatten() {
         message(out, 20, |out| any(out, allowed));
     }
+    let ty = string_of(value, "type");
+    let fields = value.get("properties").and_then(Value::as_object).is_some_and(|p| !p.is_empty());
     match value.get("additionalProperties") {
         Some(Value::Object(s)) => message(out, 21, |out| message(out, 1, |out| schema(out, s))),
+        // Values of any kind.
+        _ if ty == "object" && !fields => message(out, 21, |out| bytes(out, 1, &[])),
         Some(Value::Bool(b)) => message(out, 21, |out| boolean(out, 2, *b)),
         _ => {}
     }
-    if let Some(Value::String(ty)) = value.get("type") {
+    if !(ty.is_empty() || ty == "object" && fields) {
         // TypeItem.value = 1.
         message(out, 22, |out| text(out, 1, ty));
     }
@@ -269,22 +277,43 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn written(value: &Value) -> Vec<u8> {
+        let mut out = Vec::new();
+        schema(&mut out, value.as_object().unwrap());
+        out
+    }
+
+    const OBJECT: &[u8] = &[0xb2, 0x01, 8, 0x0a, 6, b'o', b'b', b'j', b'e', b'c', b't']; // type = 22, TypeItem.value = 1
+
     #[test]
     fn a_schema_is_written_with_the_fields_of_the_proto() {
-        let mut out = Vec::new();
-        definition(&mut out, "A", &json!({"type": "object", "required": ["b"], "x-k": [1]}));
-        let schema = [
-            &[0x9a, 0x01, 1, b'b'][..],    // required = 19
-            &[0xb2, 0x01, 8, 0x0a, 6][..], // type = 22, TypeItem.value = 1
-            b"object",
-            &[0xfa, 0x01, 13, 0x0a, 3][..], // vendor_extension = 31, name = 1
+        let value = json!({"type": "object", "additionalProperties": {"type": "string"}, "required": ["b"], "x-k": [1]});
+        let expected = [
+            &[0x9a, 0x01, 1, b'b'][..],  // required = 19
+            &[0xaa, 0x01, 13, 0x0a, 11], // additional_properties = 21, schema = 1
+            &[0xb2, 0x01, 8, 0x0a, 6],   // type = 22
+            b"string",
+            OBJECT,
+            &[0xfa, 0x01, 13, 0x0a, 3], // vendor_extension = 31, name = 1
             b"x-k",
-            &[0x12, 6, 0x12, 4][..], // value = 2, yaml = 2
+            &[0x12, 6, 0x12, 4], // value = 2, yaml = 2
             b"[1]\n",
         ]
         .concat();
-        let mut expected = vec![0x0a, schema.len() as u8 + 5, 0x0a, 1, b'A', 0x12, schema.len() as u8];
-        expected.extend(schema);
-        assert_eq!(out, expected);
+        assert_eq!(written(&value), expected);
+        let mut named = Vec::new();
+        definition(&mut named, "A", &value);
+        let length = expected.len() as u8;
+        assert_eq!(named, [&[0x0a, length + 5, 0x0a, 1, b'A', 0x12, length], expected.as_slice()].concat());
+    }
+
+    /// v1.10's `create` and `apply` refused everything: `SchemaError(…): invalid object doesn't have additional properties`.
+    #[test]
+    fn v1_10_reads_every_object() {
+        let with_fields = written(&json!({"type": "object", "properties": {"b": {"type": "string"}}}));
+        assert!(!with_fields.windows(OBJECT.len()).any(|w| w == OBJECT));
+        for bare in [json!({"type": "object"}), json!({"type": "object", "additionalProperties": true})] {
+            assert_eq!(written(&bare), [&[0xaa, 0x01, 2, 0x0a, 0], OBJECT].concat());
+        }
     }
 }
