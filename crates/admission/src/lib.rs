@@ -5,6 +5,7 @@
 //!
 //! - [`pods`] — DefaultTolerationSeconds, Priority, RuntimeClass;
 //! - [`limits`] — LimitRanger;
+//! - [`pod_security`] — PodSecurity;
 //! - [`quota`] — ResourceQuota;
 //! - [`storage`] — DefaultStorageClass, StorageObjectInUseProtection, PersistentVolumeClaimResize;
 //! - [`defaults`] — DefaultIngressClass, TaintNodesByCondition;
@@ -14,6 +15,7 @@
 
 pub mod defaults;
 pub mod limits;
+pub mod pod_security;
 pub mod pods;
 pub mod quota;
 pub mod resources;

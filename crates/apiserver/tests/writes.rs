@@ -235,3 +235,43 @@ async fn the_number_of_replicas_changes_hands_through_scale() {
         assert_eq!((&last["apiVersion"], last.get("time")), (&json!(group), None), "{last}");
     }
 }
+
+/// Labels of namespaces were read, and nothing was done about pods.
+#[tokio::test]
+async fn pods_are_held_to_the_level_of_their_namespace() {
+    let stop = CancellationToken::new();
+    let server = server(&stop).await;
+    let level = "pod-security.kubernetes.io/enforce";
+    let space = json!({"metadata": {"name": "tight", "labels": {level: "baseline"}}});
+    assert_eq!(send(&server, "POST", "/api/v1/namespaces", space).await.0, 201);
+    let spec = |network: bool| json!({"hostNetwork": network, "containers": [{"name": "c", "image": "i"}]});
+    let pods = "/api/v1/namespaces/tight/pods";
+    let (code, _, status) =
+        send(&server, "POST", pods, json!({"metadata": {"name": "x"}, "spec": spec(true)})).await;
+    assert_eq!(
+        (code, status["message"].as_str().unwrap()),
+        (
+            403,
+            "pods \"x\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)"
+        )
+    );
+    let (code, warnings, _) =
+        send(&server, "POST", pods, json!({"metadata": {"name": "x"}, "spec": spec(false)})).await;
+    assert_eq!((code, warnings.len()), (201, 0));
+    let deployment = json!({"metadata": {"name": "x"}, "spec": {"selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": spec(true)}}});
+    let (code, warnings, _) =
+        send(&server, "POST", "/apis/apps/v1/namespaces/tight/deployments", deployment).await;
+    assert_eq!(code, 201);
+    assert!(
+        warnings[0].contains("would violate PodSecurity \\\"baseline:latest\\\": host namespaces"),
+        "{warnings:?}"
+    );
+    let patch = json!({"metadata": {"labels": {level: "restricted"}}});
+    let (code, warnings, _) = send(&server, "MERGE", "/api/v1/namespaces/tight", patch).await;
+    assert_eq!((code, warnings.len()), (200, 2), "{warnings:?}");
+    assert!(
+        warnings[1].contains("x: allowPrivilegeEscalation != false, unrestricted capabilities"),
+        "{warnings:?}"
+    );
+}

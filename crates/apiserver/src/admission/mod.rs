@@ -12,6 +12,7 @@ pub mod service_account;
 use api::Value;
 use api::status::ApiError;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use crate::Server;
 use crate::authn::User;
@@ -51,9 +52,19 @@ pub struct Attributes<'a> {
     pub user: &'a User,
     /// Nothing will be stored.
     pub dry_run: bool,
+    /// Where warnings for the client go.
+    pub warnings: &'a Mutex<Vec<String>>,
 }
 
 impl Attributes<'_> {
+    /// Tells the client something, once.
+    pub fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock();
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
     /// Whether the request is for this resource (of any version), the object itself.
     pub fn is(&self, group: &str, plural: &str) -> bool {
         self.resource.group == group && self.resource.plural == plural && self.subresource.is_empty()

@@ -5,6 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
+use super::der::element;
+
 /// The name of a key: a hash of its `SubjectPublicKeyInfo`.
 pub(super) fn key_id(spki: &[u8]) -> String {
     use sha2::Digest;
@@ -82,15 +84,7 @@ fn sequence(mut der: &[u8]) -> Option<&[u8]> {
 
 /// The contents of the next value, which must have the tag.
 fn value<'a>(rest: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    let (&found, after) = rest.split_first()?;
-    let (&first, mut after) = after.split_first()?;
-    let mut length = usize::from(first & 0x7f);
-    if first & 0x80 != 0 {
-        let (bytes, more) = after.split_at_checked(length).filter(|(b, _)| b.len() <= 4)?;
-        length = bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b));
-        after = more;
-    }
-    let (contents, more) = after.split_at_checked(length)?;
+    let (found, contents, more) = element(rest)?;
     *rest = more;
     (found == tag).then_some(contents)
 }

@@ -1,5 +1,6 @@
 //! Who asks: static tokens, service account tokens, client certificates, impersonation, nobody.
 
+mod der;
 pub mod impersonate;
 mod jwks;
 pub mod keys;

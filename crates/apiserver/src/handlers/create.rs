@@ -102,6 +102,7 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
         old: None,
         user: &ctx.user,
         dry_run: options.dry_run,
+        warnings: &ctx.warnings,
     };
     super::managed::track(ctx, &mut object, None, "", options)?;
     server.admission().admit(server, &attributes, &mut object).await?;

@@ -131,6 +131,7 @@ async fn once(
         old: Some(&old.object),
         user: &ctx.user,
         dry_run: options.dry_run,
+        warnings: &ctx.warnings,
     };
     if resource.is("", "namespaces") {
         return namespace(ctx, target, &attributes, old, &options).await;

@@ -200,6 +200,7 @@ pub async fn store_changed(
         old: Some(&old.object),
         user: &ctx.user,
         dry_run: options.dry_run,
+        warnings: &ctx.warnings,
     };
     super::managed::track(ctx, &mut object, Some(&old.object), subresource, options)?;
     server.admission().admit(server, &attributes, &mut object).await?;

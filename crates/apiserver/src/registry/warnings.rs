@@ -11,7 +11,7 @@ use super::obj;
 use super::resource::Resource;
 
 /// Where a kind keeps its pod template.
-fn template(resource: &Resource) -> Option<&'static str> {
+pub fn template(resource: &Resource) -> Option<&'static str> {
     match (resource.hub_group.as_str(), resource.plural.as_str()) {
         ("apps", "deployments" | "statefulsets" | "daemonsets" | "replicasets")
         | ("", "replicationcontrollers")
