@@ -120,6 +120,8 @@ pub struct Map {
 pub struct PatchStrategy {
     /// Lists are merged instead of replaced.
     pub merge: bool,
+    /// An object is replaced instead of being merged.
+    pub replace: bool,
     /// `$retainKeys` may be used (a union).
     pub retain_keys: bool,
 }
@@ -143,6 +145,8 @@ pub struct Field {
     pub pointer: bool,
     /// The field's own `x-kubernetes-map-type: atomic` (on an object).
     pub atomic: bool,
+    /// The same said the other way, which is the default: `x-kubernetes-map-type: granular`.
+    pub granular: bool,
     /// The declared default (JSON text).
     pub default: Option<Name>,
     /// The allowed values, of a list those of its items, where OpenAPI lists them.
@@ -167,6 +171,7 @@ impl Field {
             omit_zero: false,
             pointer: true,
             atomic: false,
+            granular: false,
             default: None,
             enum_values: Vec::new(),
             patch_merge_key: None,

@@ -158,18 +158,17 @@ impl Definitions<'_> {
         }
         if field.atomic || matches!(&field.ty, Type::Map(map) if map.atomic) {
             fields.insert("x-kubernetes-map-type".into(), "atomic".into());
+        } else if field.granular {
+            fields.insert("x-kubernetes-map-type".into(), "granular".into());
         }
         if let Some(key) = &field.patch_merge_key {
             fields.insert("x-kubernetes-patch-merge-key".into(), (**key).into());
         }
-        let strategy = match (field.patch_strategy.merge, field.patch_strategy.retain_keys) {
-            (true, true) => Some("merge,retainKeys"),
-            (true, false) => Some("merge"),
-            (false, true) => Some("retainKeys"),
-            (false, false) => None,
-        };
-        if let Some(strategy) = strategy {
-            fields.insert("x-kubernetes-patch-strategy".into(), strategy.into());
+        let said = field.patch_strategy;
+        let words = [(said.merge, "merge"), (said.replace, "replace"), (said.retain_keys, "retainKeys")];
+        let words: Vec<&str> = words.into_iter().filter(|(said, _)| *said).map(|(_, word)| word).collect();
+        if !words.is_empty() {
+            fields.insert("x-kubernetes-patch-strategy".into(), words.join(",").into());
         }
         schema
     }

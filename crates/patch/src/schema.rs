@@ -52,7 +52,7 @@ impl Lookup for Typed<'_> {
                 Some(FieldMeta {
                     schema,
                     merge: field.patch_strategy.merge,
-                    replace: false,
+                    replace: field.patch_strategy.replace,
                     merge_key: field.patch_merge_key.as_ref().map(ToString::to_string),
                 })
             }
@@ -146,6 +146,21 @@ mod tests {
 
     fn fields(value: Value) -> api::Object {
         value.as_object().unwrap().clone()
+    }
+
+    /// The data said so, but nobody asked it: a patched selector kept its old labels.
+    #[test]
+    fn a_strategic_patch_replaces_the_selector_of_a_disruption_budget() {
+        let patched = |version: &str| {
+            let name = format!("io.k8s.api.policy.{version}.PodDisruptionBudget");
+            let ty = Type::Struct(api::schema::builtin().by_name(&name).unwrap());
+            let of = |labels: Value| fields(json!({"spec": {"selector": {"matchLabels": labels}}}));
+            let schema = Typed::new(api::schema::builtin(), &ty);
+            let done = strategic::apply(&of(json!({"a": "1"})), &of(json!({"b": "2"})), &schema).unwrap();
+            done["spec"]["selector"]["matchLabels"].clone()
+        };
+        assert_eq!(patched("v1"), json!({"b": "2"}));
+        assert_eq!(patched("v1beta1"), json!({"a": "1", "b": "2"}));
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn field(line: &'static str, ids: &HashMap<&'static str, StructId>) -> Option<Fi
             "patch" => {
                 for word in value.split(',') {
                     f.patch_strategy.merge |= word == "merge";
+                    f.patch_strategy.replace |= word == "replace";
                     f.patch_strategy.retain_keys |= word == "retainKeys";
                 }
             }
@@ -98,7 +99,10 @@ fn field(line: &'static str, ids: &HashMap<&'static str, StructId>) -> Option<Fi
             "list" => list_type = Some(value),
             "keys" => keys = value.split(',').map(Name::from).collect(),
             "inline" => f.inline = value.into(),
-            "map" => f.atomic = value == "atomic",
+            "map" => {
+                f.atomic = value == "atomic";
+                f.granular = value == "granular";
+            }
             "default" => f.default = Some(value.into()),
             "enum" => f.enum_values = value.split('|').map(Name::from).collect(),
             _ => {}
