@@ -10,10 +10,16 @@ use crate::schema::{Field, Schemas, StructId, Type};
 
 /// The error for `text`, which is JSON but does not fit the type `id`; `None` where that library takes it.
 pub fn error(schemas: &Schemas, id: StructId, text: &[u8], era: Era) -> Option<String> {
-    let mut iter = Iter { text, head: 0, error: None, schemas, early: era == Era::Early };
+    let mut iter =
+        Iter { text, head: 0, error: None, schemas, early: era == Era::Early, depth: 0, lost: false };
     iter.structure(id);
-    iter.error
+    iter.error.filter(|_| !iter.lost)
 }
+
+/// Bodies that are nested deeper get today's words.
+const DEPTH_MAX: usize = 200;
+/// So do those whose way would be longer: each field behind an error lengthens it.
+const TEXT_MAX: usize = 16 * 1024;
 
 struct Iter<'a> {
     text: &'a [u8],
@@ -22,6 +28,8 @@ struct Iter<'a> {
     schemas: &'a Schemas,
     /// The library of 1.10, which names some things otherwise.
     early: bool,
+    depth: usize,
+    lost: bool,
 }
 
 const BEFORE: usize = 10;
@@ -47,7 +55,8 @@ impl Iter<'_> {
 
     fn prefix(&mut self, with: impl FnOnce() -> String) {
         if let Some(error) = self.error.take() {
-            self.error = Some(with() + &error);
+            self.lost |= error.len() > TEXT_MAX;
+            self.error = Some(if self.lost { error } else { with() + &error });
         }
     }
 
@@ -66,11 +75,15 @@ impl Iter<'_> {
         byte
     }
 
+    fn advance(&mut self, bytes: usize) {
+        self.head = (self.head + bytes).min(self.text.len());
+    }
+
     /// Reads `null`, where it stands.
     fn null(&mut self) -> bool {
         let is = self.peek() == b'n';
         if is {
-            self.head = (self.head + 4).min(self.text.len());
+            self.advance(4);
         }
         is
     }
@@ -144,8 +157,8 @@ impl Iter<'_> {
             Type::Map(map) => self.map(&map.value),
             Type::Bytes => self.bytes(),
             Type::Boolean => match self.next() {
-                b't' => self.head += 3,
-                b'f' => self.head += 4,
+                b't' => self.advance(3),
+                b'f' => self.advance(4),
                 found => self.expected("ReadBool", "t or f", found),
             },
             Type::Int32 => self.integer("readUint32", u64::from(u32::MAX)),
@@ -155,12 +168,20 @@ impl Iter<'_> {
     }
 
     fn structure(&mut self, id: StructId) {
+        if self.depth == DEPTH_MAX {
+            self.lost = true;
+            self.skip();
+            return;
+        }
+        self.depth += 1;
+        self.fields(id);
+        self.depth -= 1;
+    }
+
+    fn fields(&mut self, id: StructId) {
         match self.next() {
             b'{' => {}
-            b'n' => {
-                self.head += 3;
-                return;
-            }
+            b'n' => return self.advance(3),
             found => return self.expected("readObjectStart", "{ or n", found),
         }
         if self.peek() == b'}' {
@@ -348,6 +369,38 @@ mod tests {
              \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"x\" as \"2006\", error found in #10 byte of \
              ...|wTime\":\"x\"}}|..., bigger context ...|{\"spec\":{\"renewTime\":\"x\"}}|..."
         );
+    }
+
+    /// It goes on reading after errors, where nothing is certain.
+    #[test]
+    fn no_text_makes_it_panic() {
+        let text = br#"{"metadata":{"labels":{"a":"b"}},"spec":{"replicas":1.5e3,"paused":true,"template":{"spec":{"hostPID":false,
+            "containers":[{"ports":[{"containerPort":-12345678901}],"resources":{"limits":{"cpu":"x"}}}]}}},"status":null}"#;
+        let id = builtin().by_name("io.k8s.api.extensions.v1beta1.Deployment").unwrap();
+        let try_it = |text: &[u8]| drop(error(builtin(), id, text, Era::Early));
+        for at in 0..text.len() {
+            try_it(&text[..at]);
+            for byte in *b"\"{}[],:tfn-1. x\\" {
+                let mut other = text.to_vec();
+                other[at] = byte;
+                try_it(&other);
+            }
+        }
+    }
+
+    #[test]
+    fn deep_bodies_are_left_to_the_decoder() {
+        let id = builtin()
+            .by_name("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1beta1.JSONSchemaProps")
+            .unwrap();
+        let nested = |levels: usize| {
+            let text = "{\"properties\":{\"a\":".repeat(levels) + "1" + &"}}".repeat(levels);
+            error(builtin(), id, text.as_bytes(), Era::Betas)
+        };
+        assert!(nested(3).is_some_and(|text| text.contains("readObjectStart: expect { or n, but found 1")));
+        assert_eq!(nested(100_000), None);
+        let wide = "{\"type\":1".to_owned() + &",\"format\":\"a\"".repeat(100_000) + "}";
+        assert_eq!(error(builtin(), id, wide.as_bytes(), Era::Betas), None);
     }
 
     /// It reads on while there are commas: the fields that follow stand in the way of the first error.
