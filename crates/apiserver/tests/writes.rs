@@ -275,3 +275,21 @@ async fn pods_are_held_to_the_level_of_their_namespace() {
         "{warnings:?}"
     );
 }
+
+#[tokio::test]
+async fn a_bound_pod_knows_the_zone_of_its_node() {
+    let stop = CancellationToken::new();
+    let server = server(&stop).await;
+    let zone = "topology.kubernetes.io/zone";
+    let node = json!({"metadata": {"name": "n", "labels": {zone: "a", "other": "b"}}});
+    assert_eq!(send(&server, "POST", "/api/v1/nodes", node).await.0, 201);
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "x"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(send(&server, "POST", pods, pod).await.0, 201);
+    // The node may still be on its way into the cache.
+    assert_eq!(send(&server, "GET", "/api/v1/nodes/n", json!({})).await.0, 200);
+    let binding = json!({"metadata": {"name": "x"}, "target": {"kind": "Node", "name": "n"}});
+    assert_eq!(send(&server, "POST", &format!("{pods}/x/binding"), binding).await.0, 201);
+    let (_, _, pod) = send(&server, "GET", &format!("{pods}/x"), json!({})).await;
+    assert_eq!(pod["metadata"]["labels"], json!({zone: "a"}));
+}

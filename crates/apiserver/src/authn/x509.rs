@@ -18,7 +18,11 @@ fn subject(certificate: &[u8]) -> Option<Vec<(Vec<u8>, String)>> {
     for _ in 0..4 {
         rest = element(rest)?.2;
     }
-    let (_, mut names, _) = element(rest)?;
+    attributes(element(rest)?.1)
+}
+
+/// The attributes of a distinguished name.
+fn attributes(mut names: &[u8]) -> Option<Vec<(Vec<u8>, String)>> {
     let mut out = Vec::new();
     while !names.is_empty() {
         let (_, mut set, after) = element(names)?;
@@ -34,6 +38,21 @@ fn subject(certificate: &[u8]) -> Option<Vec<(Vec<u8>, String)>> {
     Some(out)
 }
 
+/// The organizations that a certificate signing request asks for; `None` when its PEM text (in base64) is no request.
+pub fn organizations_of_request(request: &str) -> Option<Vec<String>> {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let pem = String::from_utf8(STANDARD.decode(request).ok()?).ok()?;
+    let body = pem.split_once("-----BEGIN ")?.1.split_once("-----")?.1.split("-----END").next()?;
+    let der = STANDARD.decode(body.split_whitespace().collect::<String>()).ok()?;
+    let (_, request, _) = element(&der)?;
+    let (_, info, _) = element(request)?;
+    // The version stands in front of the subject.
+    let (_, subject, _) = element(element(info)?.2)?;
+    let all = attributes(subject)?.into_iter();
+    Some(all.filter(|(oid, _)| oid == ORGANIZATION).map(|(_, text)| text).collect())
+}
+
 /// The user that a verified certificate stands for.
 pub fn user(certificate: &[u8]) -> Option<User> {
     let attributes = subject(certificate)?;
@@ -42,4 +61,22 @@ pub fn user(certificate: &[u8]) -> Option<User> {
     };
     let name = of(COMMON_NAME).into_iter().next().filter(|n| !n.is_empty())?;
     Some(User { name, uid: String::new(), groups: of(ORGANIZATION), extra: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+
+    #[test]
+    fn a_request_names_its_organizations() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "system:masters");
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "me");
+        let pem = parameters.serialize_request(&key).unwrap().pem().unwrap();
+        let text = base64::engine::general_purpose::STANDARD.encode(pem);
+        assert_eq!(organizations_of_request(&text).unwrap(), ["system:masters"]);
+        assert_eq!(organizations_of_request("YQ=="), None);
+    }
 }

@@ -2,10 +2,12 @@
 
 pub(super) mod lookup;
 
+pub mod certificate_subject_restriction;
 pub mod default_class;
 pub mod default_toleration_seconds;
 pub mod limit_ranger;
 pub mod persistent_volume_claim_resize;
+pub mod pod_topology_labels;
 pub mod priority;
 pub mod resource_quota;
 pub mod runtime_class;
@@ -37,6 +39,10 @@ pub fn make(name: &str) -> Option<Box<dyn Plugin>> {
         }
         "RuntimeClass" => Box::new(runtime_class::RuntimeClass),
         "DefaultIngressClass" => Box::new(default_class::INGRESS),
+        "CertificateSubjectRestriction" => {
+            Box::new(certificate_subject_restriction::CertificateSubjectRestriction)
+        }
+        "PodTopologyLabels" => Box::new(pod_topology_labels::PodTopologyLabels),
         "ResourceQuota" => Box::new(resource_quota::ResourceQuota::default()),
         _ => return None,
     })

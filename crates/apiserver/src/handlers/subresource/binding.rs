@@ -5,6 +5,7 @@ use api::field::{Error, ErrorList, Path};
 use api::status::{ApiError, GroupName};
 use serde_json::json;
 
+use crate::admission::{Attributes, Operation};
 use crate::handlers::options::WriteOptions;
 use crate::handlers::update::CONFLICT_TRIES;
 use crate::handlers::write::{self, Decode};
@@ -21,24 +22,38 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let options = WriteOptions::parse(&ctx.query, "CreateOptions", false)?;
     let kind = codec::Kind { group: "", version: "v1", kind: "Binding" };
     let ty = ctx.resource.subresource("binding").map_or(ctx.resource.api.ty, |s| s.ty);
-    let binding = write::decode(ctx, &Decode { kind, ty, own: false }, &bytes, media, &options)?;
+    let mut binding = write::decode(ctx, &Decode { kind, ty, own: false }, &bytes, media, &options)?;
     let named = obj::name(&binding);
     if !ctx.info.name.is_empty() && named != ctx.info.name {
         return Err(ApiError::bad_request("name in URL does not match name in Binding object"));
     }
-    let name = if ctx.info.name.is_empty() { named } else { ctx.info.name.as_str() };
     let namespace = obj::namespace(&binding);
     if !namespace.is_empty() && namespace != ctx.info.namespace {
         return Err(ApiError::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    validate(&binding, name)?;
-    bind(ctx, name, &binding, options.dry_run).await?;
+    if ctx.resource.is("", "pods") {
+        let attributes = Attributes {
+            operation: Operation::Create,
+            resource: &ctx.resource,
+            subresource: "binding",
+            namespace: &ctx.info.namespace,
+            name: &ctx.info.name,
+            old: None,
+            user: &ctx.user,
+            dry_run: options.dry_run,
+            warnings: &ctx.warnings,
+        };
+        ctx.server.admission().admit(&ctx.server, &attributes, &mut binding).await?;
+    }
+    let name = if ctx.info.name.is_empty() { obj::name(&binding).to_owned() } else { ctx.info.name.clone() };
+    validate(&binding)?;
+    bind(ctx, &name, &binding, options.dry_run).await?;
     Ok(encode::json_bytes(201, status::success(&api::Object::new(), 201).into(), &accept))
 }
 
-fn validate(binding: &Value, name: &str) -> Result<(), ApiError> {
+fn validate(binding: &Value) -> Result<(), ApiError> {
     let mut errors = ErrorList::new();
     let kind = obj::text_at(binding, "target.kind");
     if !matches!(kind, "" | "Node") {
@@ -51,7 +66,6 @@ fn validate(binding: &Value, name: &str) -> Result<(), ApiError> {
     if errors.is_empty() {
         return Ok(());
     }
-    let _ = name;
     // Upstream passes the list on as it is: a 500 without a reason.
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let text = if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) };
