@@ -33,6 +33,8 @@ pub mod request;
 mod run;
 mod server;
 
+/// The allocator of every program that holds an API server: glibc's keeps what a burst of requests took.
+pub use mimalloc::MiMalloc as Allocator;
 pub use options::Options;
 pub use run::{Error, Prepared, prepare, run, run_on, start};
 pub use server::Server;

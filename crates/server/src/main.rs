@@ -15,9 +15,8 @@ use std::process::ExitCode;
 
 use component_base::{flags, multicall, signals};
 
-// glibc's allocator keeps what a burst of requests took; the whole control plane has a budget of 25 MB.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: apiserver::Allocator = apiserver::Allocator;
 
 fn main() -> ExitCode {
     multicall::main("kube-apiserver, kube-controller-manager, kube-scheduler or kubectl", run, |args| {

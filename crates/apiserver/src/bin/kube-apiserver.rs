@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use apiserver::Options;
 
+#[global_allocator]
+static ALLOCATOR: apiserver::Allocator = apiserver::Allocator;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options: Options = component_base::flags::parse("kube-apiserver", std::env::args_os().skip(1));
