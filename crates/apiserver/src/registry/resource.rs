@@ -1,6 +1,6 @@
 //! The resources that are served: one entry for each resource of each served version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use api::kinds::{Era, Kinds};
@@ -129,6 +129,8 @@ pub struct Registry {
     builtin: Table,
     /// The version that each kind of the binary is stored in, served or not.
     hubs: Vec<Arc<Resource>>,
+    /// The same by name: requests ask for these often.
+    by_name: HashMap<String, Vec<Arc<Resource>>>,
     custom: RwLock<Arc<Table>>,
     groups: Vec<(String, Vec<String>)>,
     kinds: Kinds,
@@ -148,13 +150,17 @@ impl Registry {
         let builtin: Table = served.into_iter().map(|r| (key(&r), Arc::new(r))).collect();
         let hubs =
             hubs.into_iter().map(|hub| builtin.get(&key(&hub)).cloned().unwrap_or_else(|| Arc::new(hub)));
-        let hubs = hubs.collect();
+        let hubs: Vec<Arc<Resource>> = hubs.collect();
+        let mut by_name: HashMap<String, Vec<Arc<Resource>>> = HashMap::new();
+        for hub in &hubs {
+            by_name.entry(hub.plural.clone()).or_default().push(hub.clone());
+        }
         let groups = kinds
             .groups()
             .iter()
             .map(|(group, versions)| (group.to_string(), versions.iter().map(ToString::to_string).collect()))
             .collect();
-        Registry { builtin, hubs, custom: RwLock::default(), groups, kinds }
+        Registry { builtin, hubs, by_name, custom: RwLock::default(), groups, kinds }
     }
 
     /// The kinds of the binary, in the versions that are served.
@@ -180,7 +186,7 @@ impl Registry {
 
     /// The stored version of a resource in the binary.
     pub fn builtin(&self, group: &str, plural: &str) -> Result<Arc<Resource>, ApiError> {
-        let found = self.hubs.iter().find(|r| r.group == group && r.plural == plural).cloned();
+        let found = self.by_name.get(plural).and_then(|all| all.iter().find(|r| r.group == group)).cloned();
         found.ok_or_else(|| ApiError::internal(format!("no resource {plural}.{group}")))
     }
 

@@ -1,6 +1,7 @@
 //! Sets of field paths (`structured-merge-diff/fieldpath`).
 
 use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -67,10 +68,19 @@ impl Element {
     /// The key of this element in `FieldsV1`: `f:name`, `k:{"name":"c"}`, `v:"x"`, `i:0`.
     fn encode(&self) -> String {
         match self {
-            Element::Field(name) => format!("f:{name}"),
+            Element::Field(name) => ["f:", name].concat(),
             Element::Key(keys) => {
-                let fields: Object = keys.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-                format!("k:{}", Value::Object(fields))
+                let mut out = "k:{".to_owned();
+                for (i, (key, value)) in keys.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    push_json(&mut out, key);
+                    out.push(':');
+                    push_json(&mut out, &value.0);
+                }
+                out.push('}');
+                out
             }
             Element::Value(value) => format!("v:{}", value.0),
             Element::Index(index) => format!("i:{index}"),
@@ -106,6 +116,11 @@ impl fmt::Display for Element {
     }
 }
 
+/// Appends JSON; texts and scalars always have some.
+fn push_json<T: serde::Serialize + ?Sized>(out: &mut String, value: &T) {
+    out.push_str(&serde_json::to_string(value).unwrap_or_default());
+}
+
 /// A set of paths: those that end here, and those that go on below an element.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Set {
@@ -137,14 +152,72 @@ impl Set {
         self.members.contains(element)
     }
 
+    /// Puts an element in, itself or what is below it; it was not there before.
+    pub(crate) fn attach(&mut self, element: Element, itself: bool, below: Set) {
+        if below.is_empty() {
+            if itself {
+                self.members.insert(element);
+            }
+            return;
+        }
+        if itself {
+            self.members.insert(element.clone());
+        }
+        self.children.insert(element, below);
+    }
+
+    /// Adds the paths of another set.
+    pub fn extend(&mut self, other: Set) {
+        if self.members.is_empty() {
+            self.members = other.members;
+        } else {
+            self.members.extend(other.members);
+        }
+        for (element, child) in other.children {
+            match self.children.entry(element) {
+                Entry::Vacant(free) => {
+                    free.insert(child);
+                }
+                Entry::Occupied(mut own) => own.get_mut().extend(child),
+            }
+        }
+    }
+
+    /// Takes out the paths that the other set has.
+    pub fn subtract(&mut self, other: &Set) {
+        for member in &other.members {
+            self.members.remove(member);
+        }
+        for (element, child) in &other.children {
+            self.below(element, |own| own.subtract(child));
+        }
+    }
+
+    /// As [`Set::subtract`], and a member of the other takes everything below it along.
+    pub fn subtract_recursive(&mut self, other: &Set) {
+        for member in &other.members {
+            self.members.remove(member);
+            self.children.remove(member);
+        }
+        for (element, child) in &other.children {
+            self.below(element, |own| own.subtract_recursive(child));
+        }
+    }
+
+    /// Changes what is below an element.
+    fn below(&mut self, element: &Element, change: impl FnOnce(&mut Set)) {
+        if let Some(own) = self.children.get_mut(element) {
+            change(own);
+            if own.is_empty() {
+                self.children.remove(element);
+            }
+        }
+    }
+
     /// The paths of either set.
     pub fn union(&self, other: &Set) -> Set {
         let mut result = self.clone();
-        result.members.extend(other.members.iter().cloned());
-        for (element, child) in &other.children {
-            let merged = result.children.get(element).map_or_else(|| child.clone(), |c| c.union(child));
-            result.children.insert(element.clone(), merged);
-        }
+        result.extend(other.clone());
         result
     }
 
@@ -161,27 +234,16 @@ impl Set {
 
     /// The paths of this set that the other lacks.
     pub fn difference(&self, other: &Set) -> Set {
-        let children = self
-            .children
-            .iter()
-            .map(|(e, c)| (e.clone(), other.children.get(e).map_or_else(|| c.clone(), |o| c.difference(o))))
-            .filter(|(_, c)| !c.is_empty())
-            .collect();
-        Set { members: self.members.difference(&other.members).cloned().collect(), children }
+        let mut result = self.clone();
+        result.subtract(other);
+        result
     }
 
     /// As [`Set::difference`], and a member of the other takes everything below it along.
     pub fn recursive_difference(&self, other: &Set) -> Set {
-        let children = self
-            .children
-            .iter()
-            .filter(|(e, _)| !other.members.contains(e))
-            .map(|(e, c)| {
-                (e.clone(), other.children.get(e).map_or_else(|| c.clone(), |o| c.recursive_difference(o)))
-            })
-            .filter(|(_, c)| !c.is_empty())
-            .collect();
-        Set { members: self.members.difference(&other.members).cloned().collect(), children }
+        let mut result = self.clone();
+        result.subtract_recursive(other);
+        result
     }
 
     /// Every path as text, members before what is below them, as upstream's messages list them.
@@ -204,16 +266,17 @@ impl Set {
     }
 
     fn encode_fields(&self) -> Object {
+        let none = || Value::Object(Object::new());
         let mut fields = Object::new();
         for member in &self.members {
             if !self.children.contains_key(member) {
-                fields.insert(member.encode(), Value::Object(Object::new()));
+                fields.insert(member.encode(), none());
             }
         }
         for (element, child) in &self.children {
             let mut below = child.encode_fields();
             if self.members.contains(element) {
-                below.insert(".".to_owned(), Value::Object(Object::new()));
+                below.insert(".".to_owned(), none());
             }
             fields.insert(element.encode(), Value::Object(below));
         }

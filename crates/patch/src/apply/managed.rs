@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use api::field::go_quote;
 use api::{Object, Value};
-use serde_json::json;
 
 use super::fieldpath::Set;
 
@@ -106,26 +105,26 @@ pub fn encode(managers: &Managers) -> Option<Value> {
 }
 
 fn encode_entry(id: &ManagerId, owned: &Owned) -> Value {
-    let mut entry = json!({
-        "manager": id.name,
-        "operation": if id.applies { "Apply" } else { "Update" },
-        "apiVersion": owned.version,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": owned.set.encode(),
-    });
-    if let Value::Object(fields) = &mut entry {
-        if let Some(time) = &owned.time {
-            fields.insert("time".to_owned(), time.as_str().into());
-        }
-        if !id.subresource.is_empty() {
-            fields.insert("subresource".to_owned(), id.subresource.as_str().into());
-        }
+    let mut entry = Object::new();
+    let mut set = |name: &str, value: Value| entry.insert(name.to_owned(), value);
+    set("apiVersion", owned.version.as_str().into());
+    set("fieldsType", "FieldsV1".into());
+    set("fieldsV1", owned.set.encode());
+    set("manager", id.name.as_str().into());
+    set("operation", if id.applies { "Apply" } else { "Update" }.into());
+    if !id.subresource.is_empty() {
+        set("subresource", id.subresource.as_str().into());
     }
-    entry
+    if let Some(time) = &owned.time {
+        set("time", time.as_str().into());
+    }
+    Value::Object(entry)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

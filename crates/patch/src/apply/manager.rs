@@ -8,6 +8,9 @@
 //!   update: live ──► new object; whoever changed a field owns it, whoever owned it does not any more
 //! ```
 
+use std::collections::btree_map::Entry;
+use std::sync::LazyLock;
+
 use api::status::ApiError;
 use api::{Object, Value};
 use serde_json::json;
@@ -80,9 +83,8 @@ pub fn update<V: Versions>(live: &Object, new: &mut Object, request: &Request<'_
         // Nobody has applied to this object and its managers were reset: it stays untracked.
         return;
     }
-    let mut live = if live.is_empty() { request.empty.clone() } else { live.clone() };
-    set_entries(&mut live, None);
-    if let Some(managers) = update_managers(&live, new, managers, request.id(false), request) {
+    let live = if live.is_empty() { request.empty } else { live };
+    if let Some(managers) = update_managers(live, new, managers, request.id(false), request) {
         set_entries(new, managed::encode(&managers));
     }
 }
@@ -95,14 +97,19 @@ fn update_managers<V: Versions>(
     request: &Request<'_, V>,
 ) -> Option<Managers> {
     let (mut managers, comparison) = change(live, new, managers, None, true, request).ok()?;
-    let set = comparison.changed().recursive_difference(request.reset).difference(&own_metadata());
+    let mut set = comparison.into_changed();
+    set.subtract(&OWN_METADATA);
     if !set.is_empty() {
         let time = Some(request.now.to_owned());
-        let owned = match managers.remove(&id) {
-            Some(previous) => Owned { set: set.union(&previous.set), time, ..previous },
-            None => Owned { version: request.version.to_owned(), time, set },
-        };
-        managers.insert(id, owned);
+        match managers.entry(id) {
+            Entry::Occupied(mut owned) => {
+                owned.get_mut().set.extend(set);
+                owned.get_mut().time = time;
+            }
+            Entry::Vacant(free) => {
+                free.insert(Owned { version: request.version.to_owned(), time, set });
+            }
+        }
     }
     cap(&mut managers);
     Some(managers)
@@ -193,7 +200,7 @@ fn apply_managed<V: Versions>(
     let (mut managers, _) = change(live, &new, managers, Some(&id), force, request)?;
     let changed = *live != new;
     if let Some(owned) = managers.get_mut(&id) {
-        owned.set = owned.set.difference(&own_metadata());
+        owned.set.subtract(&OWN_METADATA);
         if changed {
             owned.time = Some(request.now.to_owned());
         }
@@ -268,30 +275,33 @@ fn change<V: Versions>(
             let live = request.versions.convert(live, request.version, version)?;
             typed::compare(&live, &request.versions.convert(new, request.version, version)?, &schema)
         };
-        Some(comparison.exclude(request.reset))
+        let mut comparison = comparison.exclude(request.reset);
+        // An update's live object may still carry them.
+        comparison.removed.subtract(&MANAGED_FIELDS);
+        Some(comparison)
     };
     let comparison = compare_in(request.version).unwrap_or_default();
-    let mut known: Vec<(String, Option<Comparison>)> = Vec::new();
+    let mut known: Vec<(String, Option<(Comparison, Set)>)> = Vec::new();
     let mut conflicts = Conflicts::new();
-    let mut losses: Vec<(ManagerId, Option<Set>)> = Vec::new();
+    // A new object has no managers yet.
+    let changed = if managers.is_empty() { Set::default() } else { comparison.changed() };
     for (id, owned) in &managers {
         if Some(id) == workflow {
             continue;
         }
-        let at = if owned.version == request.version {
-            Some(&comparison)
+        let changed = if owned.version == request.version {
+            Some(&changed)
         } else {
             if !known.iter().any(|(v, _)| *v == owned.version) {
-                known.push((owned.version.clone(), compare_in(&owned.version)));
+                let there = compare_in(&owned.version).map(|c| {
+                    let changed = c.changed();
+                    (c, changed)
+                });
+                known.push((owned.version.clone(), there));
             }
-            known.iter().find(|(v, _)| *v == owned.version).and_then(|(_, c)| c.as_ref())
+            known.iter().find(|(v, _)| *v == owned.version).and_then(|(_, c)| c.as_ref()).map(|(_, c)| c)
         };
-        let Some(at) = at else {
-            losses.push((id.clone(), None));
-            continue;
-        };
-        let conflict = owned.set.intersection(&at.changed());
-        losses.push((id.clone(), Some(conflict.union(&at.removed))));
+        let conflict = changed.map(|changed| owned.set.intersection(changed)).unwrap_or_default();
         if !conflict.is_empty() {
             conflicts.push((id.clone(), conflict));
         }
@@ -299,15 +309,24 @@ fn change<V: Versions>(
     if !force && !conflicts.is_empty() {
         return Err(conflicts);
     }
-    for (id, lost) in losses {
-        match (lost, managers.get_mut(&id)) {
-            (Some(lost), Some(owned)) => owned.set = owned.set.difference(&lost),
-            // A version that is not served any more takes its managers along.
-            _ => {
-                managers.remove(&id);
-            }
+    managers.retain(|id, owned| {
+        if Some(id) == workflow {
+            return true;
         }
-    }
+        let removed = if owned.version == request.version {
+            Some(&comparison.removed)
+        } else {
+            let there = known.iter().find(|(v, _)| *v == owned.version);
+            there.and_then(|(_, c)| c.as_ref()).map(|(c, _)| &c.removed)
+        };
+        // A version that is not served any more takes its managers along.
+        let Some(removed) = removed else { return false };
+        if let Some((_, conflict)) = conflicts.iter().find(|(of, _)| of == id) {
+            owned.set.subtract(conflict);
+        }
+        owned.set.subtract(removed);
+        true
+    });
     managers.retain(|_, owned| !owned.set.is_empty());
     Ok((managers, comparison))
 }
@@ -345,8 +364,7 @@ fn cap(managers: &mut Managers) {
 }
 
 /// What every object has and nobody owns (`stripMetaManager`).
-fn own_metadata() -> Set {
-    let field = |name: &str| Element::Field(name.to_owned());
+static OWN_METADATA: LazyLock<Set> = LazyLock::new(|| {
     let mut set = Set::default();
     for name in ["apiVersion", "kind", "metadata"] {
         set.insert(&[field(name)]);
@@ -365,6 +383,16 @@ fn own_metadata() -> Set {
         set.insert(&[field("metadata"), field(name)]);
     }
     set
+});
+
+static MANAGED_FIELDS: LazyLock<Set> = LazyLock::new(|| {
+    let mut set = Set::default();
+    set.insert(&[field("metadata"), field("managedFields")]);
+    set
+});
+
+fn field(name: &str) -> Element {
+    Element::Field(name.to_owned())
 }
 
 fn entries(object: &Object) -> Option<&Value> {

@@ -119,46 +119,48 @@ fn item_element(keys: Option<&[(String, Option<Value>)]>, item: &Value) -> Resul
 /// The fields that an object sets.
 pub fn field_set<S: TypeSchema>(object: &Object, schema: &S) -> Set {
     let mut set = Set::default();
-    collect_fields(object, schema, &mut Vec::new(), &mut set);
+    collect_fields(object, schema, &mut set);
     set
 }
 
-fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, path: &mut Vec<Element>, set: &mut Set) {
-    let Some(schema) = schema else {
-        set.insert(path);
-        return;
-    };
+/// Collects what is set below a value; gives whether its own path is set, too.
+fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, below: &mut Set) -> bool {
+    let Some(schema) = schema else { return true };
     match (atom(&schema, Some(value)), value) {
-        (Atom::Map, Value::Object(fields)) => collect_fields(fields, &schema, path, set),
+        (Atom::Map, Value::Object(fields)) => {
+            collect_fields(fields, &schema, below);
+            false
+        }
         (Atom::List(keys), Value::Array(items)) => {
             let elements: Vec<Option<Element>> =
                 items.iter().map(|i| item_element(keys.as_deref(), i).ok()).collect();
             for (item, element) in items.iter().zip(&elements) {
                 let Some(element) = element else { continue };
                 let twice = elements.iter().filter(|e| e.as_ref() == Some(element)).count() > 1;
-                path.push(element.clone());
+                let mut inside = Set::default();
                 if !twice {
-                    collect(item, schema.element(), path, set);
+                    collect(item, schema.element(), &mut inside);
                 }
-                set.insert(path);
-                path.pop();
+                below.attach(element.clone(), true, inside);
             }
+            false
         }
         // A null list or object sets nothing below it; its own path is up to the parent.
         (Atom::Leaf, Value::Null)
-            if !matches!(schema.shape(), Shape::Scalar(_) | Shape::AtomicList | Shape::AtomicMap) => {}
-        _ => set.insert(path),
+            if !matches!(schema.shape(), Shape::Scalar(_) | Shape::AtomicList | Shape::AtomicMap) =>
+        {
+            false
+        }
+        _ => true,
     }
 }
 
-fn collect_fields<S: TypeSchema>(fields: &Object, schema: &S, path: &mut Vec<Element>, set: &mut Set) {
+fn collect_fields<S: TypeSchema>(fields: &Object, schema: &S, set: &mut Set) {
     for (name, value) in fields {
-        path.push(Element::Field(name.clone()));
-        collect(value, child(schema, name), path, set);
+        let mut below = Set::default();
+        let itself = collect(value, child(schema, name), &mut below);
         let empty = value.is_null() || value.as_object().is_some_and(Object::is_empty);
-        if empty || schema.field(name).is_none() {
-            set.insert(path);
-        }
-        path.pop();
+        let itself = itself || empty || schema.field(name).is_none();
+        set.attach(Element::Field(name.clone()), itself, below);
     }
 }

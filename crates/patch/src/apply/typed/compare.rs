@@ -2,7 +2,7 @@
 
 use api::{Object, Value};
 
-use super::{Atom, TypeSchema, atom, child, item_element};
+use super::{Atom, Shape, TypeSchema, atom, child, item_element};
 use crate::apply::fieldpath::{Element, Set};
 
 /// Which fields differ.
@@ -20,11 +20,9 @@ impl Comparison {
     /// Without the fields below `ignored`.
     #[must_use]
     pub fn exclude(mut self, ignored: &Set) -> Comparison {
-        if !ignored.is_empty() {
-            self.removed = self.removed.recursive_difference(ignored);
-            self.modified = self.modified.recursive_difference(ignored);
-            self.added = self.added.recursive_difference(ignored);
-        }
+        self.removed.subtract_recursive(ignored);
+        self.modified.subtract_recursive(ignored);
+        self.added.subtract_recursive(ignored);
         self
     }
 
@@ -32,22 +30,95 @@ impl Comparison {
     pub fn changed(&self) -> Set {
         self.modified.union(&self.added)
     }
+
+    /// [`Comparison::changed`] of a comparison that is not needed any more.
+    pub fn into_changed(self) -> Set {
+        let mut changed = self.added;
+        changed.extend(self.modified);
+        changed
+    }
+
+    /// Takes over what differs at an element and below it.
+    fn attach(&mut self, element: impl Fn() -> Element, found: Found) {
+        let Found { itself, below } = found;
+        for (set, itself, below) in [
+            (&mut self.removed, itself.removed, below.removed),
+            (&mut self.modified, itself.modified, below.modified),
+            (&mut self.added, itself.added, below.added),
+        ] {
+            if itself || !below.is_empty() {
+                set.attach(element(), itself, below);
+            }
+        }
+    }
+}
+
+/// What became of one path itself.
+#[derive(Default)]
+struct Itself {
+    removed: bool,
+    modified: bool,
+    added: bool,
+}
+
+/// What differs at a path and below it.
+#[derive(Default)]
+struct Found {
+    itself: Itself,
+    below: Comparison,
 }
 
 /// Compares two objects of one type.
 pub fn compare<S: TypeSchema>(old: &Object, new: &Object, schema: &S) -> Comparison {
     let mut comparison = Comparison::default();
-    let mut path = Vec::new();
-    compare_fields(old, new, schema, &mut path, &mut comparison);
+    if old.is_empty() {
+        all_fields(new, schema, &mut comparison.added);
+    } else {
+        compare_fields(old, new, schema, &mut comparison);
+    }
     comparison
 }
 
-fn leaf(old: Option<&Value>, new: Option<&Value>, path: &[Element], result: &mut Comparison) {
-    match (old, new) {
-        (None, _) => result.added.insert(path),
-        (_, None) => result.removed.insert(path),
-        (Some(old), Some(new)) if old != new => result.modified.insert(path),
+/// Every path of an object whose other side has nothing.
+fn all_fields<S: TypeSchema>(fields: &Object, schema: &S, set: &mut Set) {
+    for (name, value) in fields {
+        let mut below = Set::default();
+        all_below(value, child(schema, name), &mut below);
+        set.attach(Element::Field(name.clone()), true, below);
+    }
+}
+
+/// Every path below a value whose other side is absent. What the schema leaves open is owned as a whole then.
+fn all_below<S: TypeSchema>(value: &Value, schema: Option<S>, set: &mut Set) {
+    let Some(schema) = schema else { return };
+    match (value, schema.shape()) {
+        (Value::Object(fields), Shape::Map) => all_fields(fields, &schema, set),
+        (Value::Array(items), Shape::SetList) => all_items(items, None, &schema, set),
+        (Value::Array(items), Shape::MapList(keys)) => all_items(items, Some(&keys), &schema, set),
         _ => {}
+    }
+}
+
+/// Every path of a list whose other side has no items.
+fn all_items<S: TypeSchema>(
+    items: &[Value],
+    keys: Option<&[(String, Option<Value>)]>,
+    schema: &S,
+    set: &mut Set,
+) {
+    let elements: Vec<Option<Element>> = items.iter().map(|item| item_element(keys, item).ok()).collect();
+    for (i, element) in elements.iter().enumerate() {
+        let Some(element) = element else { continue };
+        let same = |others: &[Option<Element>]| others.iter().flatten().any(|e| e == element);
+        if same(&elements[..i]) {
+            continue;
+        }
+        let mut below = Set::default();
+        // An item that occurs twice is owned as a whole.
+        if !same(&elements[i + 1..]) {
+            all_below(&items[i], schema.element(), &mut below);
+        }
+        set.attach(element.clone(), true, below);
     }
 }
 
@@ -55,18 +126,27 @@ fn items(value: Option<&Value>) -> &[Value] {
     value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn walk<S: TypeSchema>(
-    old: Option<&Value>,
-    new: Option<&Value>,
-    schema: Option<S>,
-    path: &mut Vec<Element>,
-    result: &mut Comparison,
-) {
-    // Equal branches are the rule: an update touches few fields.
-    if old == new {
-        return;
+/// Compares two values; equal ones, the rule in an update, differ nowhere.
+fn walk<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: Option<S>) -> Found {
+    let mut found = Found::default();
+    match (old, new) {
+        (Some(old), Some(new)) if old == new => return found,
+        (Some(_), Some(_)) => {}
+        (None, None) => return found,
+        (None, Some(new)) => {
+            found.itself.added = true;
+            all_below(new, schema, &mut found.below.added);
+            return found;
+        }
+        (Some(old), None) => {
+            found.itself.removed = true;
+            all_below(old, schema, &mut found.below.removed);
+            return found;
+        }
     }
-    let Some(schema) = schema else { return leaf(old, new, path, result) };
+    let itself = Itself { modified: true, ..Itself::default() };
+    let whole = Found { itself, below: Comparison::default() };
+    let Some(schema) = schema else { return whole };
     let (a, b) = (atom(&schema, old.filter(|v| !v.is_null())), atom(&schema, new.filter(|v| !v.is_null())));
     match (a, b) {
         (Atom::Map, Atom::Map) => {
@@ -74,42 +154,27 @@ fn walk<S: TypeSchema>(
             let o = old.and_then(Value::as_object).unwrap_or(&none);
             let n = new.and_then(Value::as_object).unwrap_or(&none);
             if o.is_empty() && n.is_empty() {
-                return leaf(old, new, path, result);
+                return whole;
             }
-            compare_fields(o, n, &schema, path, result);
+            compare_fields(o, n, &schema, &mut found.below);
         }
         (Atom::List(keys), Atom::List(_)) => {
             let (o, n) = (items(old), items(new));
             if o.is_empty() && n.is_empty() {
-                return leaf(old, new, path, result);
+                return whole;
             }
-            compare_items(o, n, keys.as_deref(), &schema, path, result);
+            compare_items(o, n, keys.as_deref(), &schema, &mut found.below);
         }
-        _ => return leaf(old, new, path, result),
+        _ => return whole,
     }
-    if old.is_none() {
-        result.added.insert(path);
-    } else if new.is_none() {
-        result.removed.insert(path);
-    }
+    found
 }
 
-fn compare_fields<S: TypeSchema>(
-    old: &Object,
-    new: &Object,
-    schema: &S,
-    path: &mut Vec<Element>,
-    result: &mut Comparison,
-) {
+fn compare_fields<S: TypeSchema>(old: &Object, new: &Object, schema: &S, result: &mut Comparison) {
     let added = new.keys().filter(|k| !old.contains_key(*k));
     for name in old.keys().chain(added) {
-        let (a, b) = (old.get(name), new.get(name));
-        if a == b {
-            continue;
-        }
-        path.push(Element::Field(name.clone()));
-        walk(a, b, child(schema, name), path, result);
-        path.pop();
+        let found = walk(old.get(name), new.get(name), child(schema, name));
+        result.attach(|| Element::Field(name.clone()), found);
     }
 }
 
@@ -118,9 +183,11 @@ fn compare_items<S: TypeSchema>(
     new: &[Value],
     keys: Option<&[(String, Option<Value>)]>,
     schema: &S,
-    path: &mut Vec<Element>,
     result: &mut Comparison,
 ) {
+    if old.is_empty() {
+        return all_items(new, keys, schema, &mut result.added);
+    }
     let index = |items: &[Value]| -> Vec<(Element, usize)> {
         items.iter().enumerate().filter_map(|(i, v)| Some((item_element(keys, v).ok()?, i))).collect()
     };
@@ -136,32 +203,33 @@ fn compare_items<S: TypeSchema>(
             index.iter().filter(|(e, _)| e == element).map(|(_, i)| *i).collect()
         };
         let (o, n) = (at(&old_index), at(&new_index));
-        path.push(element.clone());
-        match (o.as_slice(), n.as_slice()) {
+        let found = match (o.as_slice(), n.as_slice()) {
             ([] | [_], [] | [_]) => {
                 let (a, b) = (o.first().map(|i| &old[*i]), n.first().map(|i| &new[*i]));
-                walk(a, b, schema.element(), path, result);
+                walk(a, b, schema.element())
             }
             // An item that occurs twice is owned as a whole.
             ([_, _, ..], [_, _, ..]) => {
                 let same = o.len() == n.len() && o.iter().zip(&n).all(|(a, b)| old[*a] == new[*b]);
-                if !same {
-                    result.modified.insert(path);
-                }
+                Found { itself: Itself { modified: !same, ..Itself::default() }, ..Found::default() }
             }
             ([_, _, ..], n) => {
-                if let Some(i) = n.first() {
-                    walk(None, Some(&new[*i]), schema.element(), path, result);
-                }
-                result.removed.insert(path);
+                let mut found = match n.first() {
+                    Some(i) => walk(None, Some(&new[*i]), schema.element()),
+                    None => Found::default(),
+                };
+                found.itself.removed = true;
+                found
             }
             (o, _) => {
-                if let Some(i) = o.first() {
-                    walk(Some(&old[*i]), None, schema.element(), path, result);
-                }
-                result.added.insert(path);
+                let mut found = match o.first() {
+                    Some(i) => walk(Some(&old[*i]), None, schema.element()),
+                    None => Found::default(),
+                };
+                found.itself.added = true;
+                found
             }
-        }
-        path.pop();
+        };
+        result.attach(|| element.clone(), found);
     }
 }
