@@ -4,5 +4,5 @@ mod fields;
 mod labels;
 mod parse;
 
-pub use fields::{FieldSelector, FieldTerm, selectable_field, supported_fields};
+pub use fields::{FieldSelector, FieldTerm, field_paths, selectable_field, supported_fields};
 pub use labels::{LabelSelector, Operator, Requirement};

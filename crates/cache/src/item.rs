@@ -1,14 +1,12 @@
 //! One object as the cache holds it.
 
-use bytes::Bytes;
-use serde::Deserialize;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use store::Revision;
 
 use crate::scan;
+use crate::wanted::Wanted;
 
 /// Whether the items of a list carry `kind` and `apiVersion`: custom resources do, built-in kinds do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +25,15 @@ pub type ReadFields = Arc<dyn Fn(&api::Value) -> Vec<String> + Send + Sync>;
 pub struct Fields {
     /// The fields' names, `spec.nodeName` for instance.
     pub names: Arc<[String]>,
+    /// What `read` looks at: paths of field names, each with everything below it.
+    pub paths: Vec<String>,
     /// Their values in the same order.
     pub read: ReadFields,
 }
 
 impl Default for Fields {
     fn default() -> Self {
-        Fields { names: Arc::from([]), read: Arc::new(|_| Vec::new()) }
+        Fields { names: Arc::from([]), paths: Vec::new(), read: Arc::new(|_| Vec::new()) }
     }
 }
 
@@ -43,6 +43,18 @@ pub(crate) struct Shape {
     pub(crate) form: ItemForm,
     pub(crate) fields: Fields,
     pub(crate) namespaced: bool,
+    /// What of an object is looked at when it becomes an item.
+    wanted: Wanted,
+}
+
+impl Shape {
+    pub(crate) fn new(form: ItemForm, fields: Fields, namespaced: bool) -> Shape {
+        let mut wanted = Wanted::default();
+        for path in fields.paths.iter().map(String::as_str).chain(["metadata.labels"]) {
+            wanted.add(path);
+        }
+        Shape { form, fields, namespaced, wanted }
+    }
 }
 
 /// One object: its encoded bytes and the few parsed texts that selectors look at.
@@ -67,19 +79,6 @@ impl std::fmt::Debug for Item {
     }
 }
 
-#[derive(Deserialize)]
-struct Lean<'a> {
-    #[serde(borrow)]
-    metadata: LeanMeta<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LeanMeta<'a> {
-    #[serde(borrow, default)]
-    labels: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
-}
-
 impl Item {
     /// Makes an item of a stored value. `key` is what follows the kind's prefix.
     pub(crate) fn build(
@@ -88,27 +87,17 @@ impl Item {
         revision: Revision,
         stored: &[u8],
     ) -> Result<Arc<Item>, String> {
+        let value = shape.wanted.parse(stored).map_err(|e| e.to_string())?;
         let mut texts = String::new();
-        let labels_at;
-        if shape.fields.names.is_empty() {
-            labels_at = 0;
-            let lean: Lean<'_> = serde_json::from_slice(stored).map_err(|e| e.to_string())?;
-            for (name, value) in lean.metadata.labels.iter().flatten() {
-                push_text(&mut texts, name);
-                push_text(&mut texts, value);
-            }
-        } else {
-            let value: api::Value = serde_json::from_slice(stored).map_err(|e| e.to_string())?;
-            let mut values = (shape.fields.read)(&value);
-            values.resize(shape.fields.names.len(), String::new());
-            for value in &values {
-                push_text(&mut texts, value);
-            }
-            labels_at = texts.len();
-            for (name, value) in value["metadata"]["labels"].as_object().into_iter().flatten() {
-                push_text(&mut texts, name);
-                push_text(&mut texts, value.as_str().unwrap_or_default());
-            }
+        let mut values = (shape.fields.read)(&value);
+        values.resize(shape.fields.names.len(), String::new());
+        for value in &values {
+            push_text(&mut texts, value);
+        }
+        let labels_at = texts.len();
+        for (name, value) in value["metadata"]["labels"].as_object().into_iter().flatten() {
+            push_text(&mut texts, name);
+            push_text(&mut texts, value.as_str().unwrap_or_default());
         }
         let (bytes, revision_at) = item_form(stored, revision, shape.form).ok_or("not a stored object")?;
         Ok(Arc::new(Item {
@@ -264,8 +253,8 @@ mod tests {
 
     fn shape(form: ItemForm) -> Arc<Shape> {
         let read = |v: &api::Value| vec![v["spec"]["nodeName"].as_str().unwrap_or_default().to_owned()];
-        let fields = Fields { names: Arc::from(["spec.nodeName".to_owned()]), read: Arc::new(read) };
-        Arc::new(Shape { form, fields, namespaced: true })
+        let (names, paths) = (Arc::from(["spec.nodeName".to_owned()]), vec!["spec.nodeName".to_owned()]);
+        Arc::new(Shape::new(form, Fields { names, paths, read: Arc::new(read) }, true))
     }
 
     #[test]

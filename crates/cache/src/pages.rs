@@ -127,7 +127,7 @@ mod tests {
     use crate::item::{Fields, Shape};
 
     fn item(key: &str, revision: i64) -> Arc<Item> {
-        let shape = Shape { form: ItemForm::BuiltIn, fields: Fields::default(), namespaced: true };
+        let shape = Shape::new(ItemForm::BuiltIn, Fields::default(), true);
         Item::build(&Arc::new(shape), key, revision, br#"{"metadata":{}}"#).unwrap()
     }
 

@@ -94,7 +94,7 @@ impl Resource {
     ) -> Arc<Resource> {
         let index_field =
             config.index.as_ref().and_then(|index| config.fields.names.iter().position(|n| n == index));
-        let shape = Shape { form: config.form, fields: config.fields, namespaced: config.namespaced };
+        let shape = Shape::new(config.form, config.fields, config.namespaced);
         Arc::new(Resource {
             prefix: config.prefix,
             shape: Arc::new(shape),

@@ -89,7 +89,11 @@ fn pods() -> Config {
         prefix: "/registry/pods/".into(),
         namespaced: true,
         form: ItemForm::BuiltIn,
-        fields: Fields { names: Arc::from(["spec.nodeName".to_owned()]), read: Arc::new(read) },
+        fields: Fields {
+            names: Arc::from(["spec.nodeName".to_owned()]),
+            paths: vec!["spec.nodeName".to_owned()],
+            read: Arc::new(read),
+        },
         index: Some("spec.nodeName".into()),
     }
 }

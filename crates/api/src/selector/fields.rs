@@ -153,6 +153,16 @@ pub fn selectable_field<'a>(object: &'a Value, field: &str) -> Cow<'a, str> {
     }
 }
 
+/// Where [`selectable_field`] looks for a field.
+pub fn field_paths(field: &'static str) -> Vec<&'static str> {
+    match field {
+        "status.successful" => vec!["status.succeeded"],
+        "status.podIP" => vec!["status.podIPs", field],
+        "source" => vec!["source.component", "reportingComponent"],
+        _ => vec![field],
+    }
+}
+
 fn numeric(value: Option<&Value>) -> Cow<'_, str> {
     match value {
         Some(Value::Number(n)) => Cow::Owned(n.to_string()),
@@ -308,6 +318,36 @@ mod tests {
         let event = json!({"involvedObject": {"name": "x"}, "reportingComponent": "k"});
         assert!(parse(("events.k8s.io", "v1", "events"), "regarding.name=x").unwrap().matches(&event));
         assert!(parse(("", "v1", "events"), "source=k").unwrap().matches(&event));
+    }
+
+    /// What is not below the paths of a field must not matter to it.
+    #[test]
+    fn fields_are_read_at_their_paths() {
+        let mut object = json!({
+            "involvedObject": {"kind": "a", "namespace": "b", "name": "c", "uid": "d", "apiVersion": "e", "fieldPath": "f"},
+            "reason": "g", "reportingComponent": "h", "source": {"component": "i"}, "type": "j",
+            "spec": {"nodeName": "k", "restartPolicy": "l", "hostNetwork": true, "unschedulable": true, "clusterIP": "m"},
+            "status": {"phase": "n", "podIP": "o", "podIPs": [{"ip": "p"}], "succeeded": 1, "replicas": 2},
+        });
+        for (_, _, fields) in SUPPORTED {
+            for field in *fields {
+                let mut kept = json!({});
+                for path in field_paths(field) {
+                    let keys: Vec<&str> = path.split('.').collect();
+                    let Some(value) = keys.iter().try_fold(&object, |v, k| v.get(k)).cloned() else {
+                        continue;
+                    };
+                    match keys.as_slice() {
+                        [only] => kept[only] = value,
+                        [first, second] => kept[first][second] = value,
+                        _ => unreachable!("no deeper fields"),
+                    }
+                }
+                assert_eq!(selectable_field(&object, field), selectable_field(&kept, field), "{field}");
+            }
+        }
+        object["source"] = json!({});
+        assert_eq!(selectable_field(&object, "source"), "h");
     }
 
     #[test]

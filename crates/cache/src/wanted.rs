@@ -1,0 +1,137 @@
+//! Parsing only what is looked at: of a pod's 200 values, selectors know a dozen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use api::{Object, Value};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The fields that are wanted, as a tree of names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    whole: bool,
+    below: BTreeMap<Box<str>, Wanted>,
+}
+
+impl Wanted {
+    /// Adds a path, `spec.nodeName`, with everything below it.
+    pub(crate) fn add(&mut self, path: &str) {
+        let mut at = self;
+        for name in path.split('.') {
+            at = at.below.entry(name.into()).or_default();
+        }
+        at.whole = true;
+    }
+
+    /// The wanted fields of an object; all of it is checked to be JSON.
+    pub(crate) fn parse(&self, json: &[u8]) -> Result<Value, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let value = self.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(value)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &Wanted {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.whole {
+            return serde::Deserialize::deserialize(deserializer);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// What is no object where one was expected has none of the fields.
+impl<'de> Visitor<'de> for &Wanted {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Null)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Object::new();
+        while let Some(found) = map.next_key_seed(Key(self))? {
+            match found {
+                Some((name, below)) => {
+                    let value = map.next_value_seed(below)?;
+                    fields.insert(name.to_owned(), value);
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// Looks a key up without copying it.
+struct Key<'a>(&'a Wanted);
+
+impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
+    type Value = Option<(&'a str, &'a Wanted)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Key<'a> {
+    type Value = Option<(&'a str, &'a Wanted)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.below.get_key_value(key).map(|(name, below)| (name.as_ref(), below)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_wanted_fields_are_kept_and_all_is_checked() {
+        let mut wanted = Wanted::default();
+        for path in ["metadata.labels", "spec.nodeName", "type"] {
+            wanted.add(path);
+        }
+        let text = br#"{"metadata":{"name":"a","labels":{"a":"1"}},"spec":{"x":[1],"nodeName":"n"},"type":[2],"z":{}}"#;
+        let expected = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"nodeName": "n"}, "type": [2]});
+        assert_eq!(wanted.parse(text).unwrap(), expected);
+        assert_eq!(
+            wanted.parse(br#"{"metadata":[{}],"spec":"x"}"#).unwrap(),
+            json!({"metadata": null, "spec": null})
+        );
+        assert!(wanted.parse(br#"{"z":{]}"#).is_err() && wanted.parse(b"{} {}").is_err());
+        wanted.add("spec");
+        assert_eq!(wanted.parse(br#"{"spec":{"x":1}}"#).unwrap(), json!({"spec": {"x": 1}}));
+    }
+}
