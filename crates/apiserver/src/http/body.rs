@@ -33,8 +33,8 @@ where
 pub enum Body {
     /// All of it is there.
     Full(Bytes),
-    /// All of it is there, in pieces: a list made of the cache's own bytes.
-    Chunks(std::vec::IntoIter<Bytes>, u64),
+    /// Pieces that are made when they are sent, and how many bytes are left: a list of the cache's own bytes.
+    Pieces(Box<dyn Iterator<Item = Bytes> + Send>, u64),
     /// Bytes as they come.
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
@@ -45,10 +45,9 @@ impl Body {
         Body::Full(Bytes::new())
     }
 
-    /// A body of pieces that are sent one after the other.
-    pub fn chunks(chunks: Vec<Bytes>) -> Body {
-        let length = chunks.iter().map(|c| c.len() as u64).sum();
-        Body::Chunks(chunks.into_iter(), length)
+    /// A body of pieces that are made one after the other; `length` is that of all together.
+    pub fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static, length: u64) -> Body {
+        Body::Pieces(Box::new(pieces), length)
     }
 
     /// A body that comes as a stream.
@@ -68,10 +67,10 @@ impl HttpBody for Body {
         match &mut *self {
             Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Chunks(chunks, left) => match chunks.next() {
-                Some(chunk) => {
-                    *left -= chunk.len() as u64;
-                    Poll::Ready(Some(Ok(Frame::data(chunk))))
+            Body::Pieces(pieces, left) => match pieces.next() {
+                Some(piece) => {
+                    *left = left.saturating_sub(piece.len() as u64);
+                    Poll::Ready(Some(Ok(Frame::data(piece))))
                 }
                 None => Poll::Ready(None),
             },
@@ -82,7 +81,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Full(bytes) => bytes.is_empty(),
-            Body::Chunks(_, left) => *left == 0,
+            Body::Pieces(_, left) => *left == 0,
             Body::Stream(_) => false,
         }
     }
@@ -90,7 +89,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Chunks(_, left) => SizeHint::with_exact(*left),
+            Body::Pieces(_, left) => SizeHint::with_exact(*left),
             Body::Stream(_) => SizeHint::default(),
         }
     }

@@ -28,6 +28,22 @@ pub fn value(code: u16, value: &Value, accept: &Accept) -> Response {
     whole(code, to_bytes(value, accept), accept.media.content_type(), accept.gzip)
 }
 
+/// An answer in pieces that are made when they are sent; `length` is that of all together.
+pub fn pieces(
+    pieces: impl Iterator<Item = Bytes> + Send + 'static,
+    length: usize,
+    content_type: &'static str,
+    gzip: bool,
+) -> Response {
+    if gzip && length >= GZIP_MIN_BYTES {
+        let all: Vec<Bytes> = pieces.collect();
+        return whole(200, all.concat().into(), content_type, gzip);
+    }
+    let mut response = whole(200, Bytes::new(), content_type, false);
+    *response.body_mut() = Body::pieces(pieces, length as u64);
+    response
+}
+
 /// An answer whose bytes are all there.
 pub fn whole(code: u16, bytes: Bytes, content_type: &'static str, gzip: bool) -> Response {
     let compress = gzip && bytes.len() >= GZIP_MIN_BYTES;
