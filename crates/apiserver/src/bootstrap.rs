@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::Value;
 use api::status::ApiError;
+use futures::future::try_join_all;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -39,9 +40,6 @@ pub async fn ensure(
     mut object: Value,
 ) -> Result<(), ApiError> {
     let storage = server.storage();
-    if storage.get(resource, namespace, name).await?.is_some() {
-        return Ok(());
-    }
     let meta = obj::metadata_mut(&mut object);
     meta.insert("name".into(), name.into());
     if !namespace.is_empty() {
@@ -52,20 +50,20 @@ pub async fn ensure(
     object["apiVersion"] = resource.hub_group_version().into();
     object["kind"] = resource.kind.as_str().into();
     let key = storage.key(resource, namespace, name);
-    // Another server may have been faster.
+    // It may be there already: one question to the store tells.
     storage.create(resource, &key, &mut object).await.map(|_| ())
 }
 
 async fn namespaces(server: &Server) -> Result<(), ApiError> {
     let resource = server.registry().builtin("", "namespaces")?;
-    for name in NAMESPACES {
+    let all = NAMESPACES.map(|name| {
         let object = json!({
             "metadata": {"labels": {"kubernetes.io/metadata.name": name}},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
         });
-        ensure(server, &resource, "", name, object).await?;
-    }
-    Ok(())
+        ensure(server, &resource, "", name, object)
+    });
+    try_join_all(all).await.map(|_| ())
 }
 
 /// Upstream's priorities of API groups; unknown ones come last.
@@ -97,6 +95,7 @@ fn priority(group: &str) -> (i64, i64) {
 
 async fn api_services(server: &Server) -> Result<(), ApiError> {
     let resource = server.registry().builtin("apiregistration.k8s.io", "apiservices")?;
+    let mut all = Vec::new();
     for (group, versions) in server.registry().groups() {
         if group == "apiregistration.k8s.io" {
             continue;
@@ -119,10 +118,11 @@ async fn api_services(server: &Server) -> Result<(), ApiError> {
                     "message": "Local APIServices are always available",
                 }]},
             });
-            ensure(server, &resource, "", &name, object).await?;
+            let resource = &resource;
+            all.push(async move { ensure(server, resource, "", &name, object).await });
         }
     }
-    Ok(())
+    try_join_all(all).await.map(|_| ())
 }
 
 async fn repair_ranges(server: &Server) -> Result<(), ApiError> {
@@ -197,11 +197,12 @@ async fn own_endpoints(server: &Server, at: Advertised) -> Result<(), ApiError> 
 }
 
 async fn seed(server: &Server, at: Advertised) -> Result<(), ApiError> {
-    namespaces(server).await?;
-    own_service(server, at).await?;
-    repair_ranges(server).await?;
-    api_services(server).await?;
-    crate::registry::system::seed(server).await
+    let service = async {
+        own_service(server, at).await?;
+        repair_ranges(server).await
+    };
+    let system = crate::registry::system::seed(server);
+    tokio::try_join!(namespaces(server), api_services(server), service, system).map(|_| ())
 }
 
 /// Seeds the store, retrying until it can be reached; then looks after the server's own service until `stop`.
