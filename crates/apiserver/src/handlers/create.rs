@@ -2,9 +2,10 @@
 
 use api::Value;
 use api::status::ApiError;
+use bytes::Bytes;
 
 use super::options::WriteOptions;
-use super::write::{self, Decode};
+use super::write::{self, Decode, Saved};
 use super::{Ctx, read_body};
 use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response};
@@ -30,7 +31,7 @@ pub async fn create(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     }
     write::dedup_owners(ctx, &mut object);
     let created = store_new(ctx, object, &options).await?;
-    ctx.object(201, &accept, created)
+    ctx.saved(201, &accept, created)
 }
 
 /// `EnsureObjectNamespaceMatchesRequestNamespace`.
@@ -73,7 +74,7 @@ fn generate_name(object: &mut Value) {
 }
 
 /// Admits, prepares, validates and stores a new object of the hub version; gives it as it is stored.
-pub async fn store_new(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
+pub async fn store_new(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Saved, ApiError> {
     let generated = obj::name(&object).is_empty() && !obj::meta_text(&object, "generateName").is_empty();
     if !generated {
         return store_once(ctx, object, options).await;
@@ -88,7 +89,7 @@ pub async fn store_new(ctx: &Ctx, object: Value, options: &WriteOptions) -> Resu
     }
 }
 
-async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
+async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Result<Saved, ApiError> {
     let (server, resource) = (&ctx.server, &ctx.resource);
     let asked_name = obj::name(&object).to_owned();
     let namespace =
@@ -127,12 +128,12 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
     }
     .await;
     match result {
-        Ok(()) => {
+        Ok(text) => {
             held.commit(ctx, options.dry_run).await;
             if !options.dry_run {
                 crate::crd::written(server, resource).await;
             }
-            Ok(object)
+            Ok(Saved { object, text })
         }
         Err(error) => {
             held.release(ctx).await;
@@ -141,7 +142,7 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
     }
 }
 
-async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<(), ApiError> {
+async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<Option<Bytes>, ApiError> {
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let (namespace, name) = (obj::namespace(object).to_owned(), obj::name(object).to_owned());
     let exists = || {
@@ -153,12 +154,12 @@ async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<(), ApiErro
     };
     if dry_run {
         let there = storage.get(resource, &namespace, &name).await?;
-        return if there.is_some() { Err(exists()) } else { Ok(()) };
+        return if there.is_some() { Err(exists()) } else { Ok(None) };
     }
     if !matches!(obj::resource_version(object), "" | "0") {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     let key = storage.key(resource, &namespace, &name);
     let error = exists();
-    if storage.create(resource, &key, object).await? { Ok(()) } else { Err(error) }
+    storage.create(resource, &key, object).await?.map(Some).ok_or(error)
 }

@@ -101,14 +101,21 @@ async fn delete_named(ctx: &Ctx, name: &str, options: DeleteOptions) -> Result<O
 
 async fn delete_at(ctx: &Ctx, target: Target<'_>, options: DeleteOptions) -> Result<Outcome, ApiError> {
     let storage = ctx.server.storage();
-    let mut current = storage.get(&ctx.resource, target.namespace, target.name).await?;
+    // A write shows whether the cache was behind; where there is none, the store is asked.
+    let mut current = if options.dry_run || ctx.resource.is("", "namespaces") {
+        storage.get(&ctx.resource, target.namespace, target.name).await?
+    } else {
+        ctx.server.recent(&ctx.resource, target.namespace, target.name).await?
+    };
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(ApiError::not_found(ctx.resource.group_resource(), target.name));
         };
-        match once(ctx, target, &old, options.clone()).await? {
-            Ok(outcome) => return Ok(outcome),
-            Err(now) => current = now,
+        match once(ctx, target, &old, options.clone()).await {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(now)) => current = now,
+            Err(error) if old.fresh => return Err(error),
+            Err(_) => current = storage.get(&ctx.resource, target.namespace, target.name).await?,
         }
     }
     Err(ApiError::conflict(ctx.resource.group_resource(), target.name, MODIFIED))
@@ -140,7 +147,7 @@ async fn once(
     let grace = before_delete(ctx, &mut object, &mut options);
     server.admission().validate(server, &attributes, None).await?;
     if grace == Grace::Pending {
-        return Ok(Ok(Outcome::Marked(old.object.clone())));
+        return unchanged(ctx, target, old).await;
     }
     set_gc_finalizers(ctx, &mut object, &options);
     let ends_itself = crate::crd::before_delete(resource, &mut object);
@@ -151,8 +158,10 @@ async fn once(
     let stays = waits || (grace == Grace::Wait && options.grace_period_seconds.unwrap_or(0) > 0);
     let key = server.storage().key(resource, target.namespace, target.name);
     if stays {
+        if !options.dry_run && object == old.object {
+            return unchanged(ctx, target, old).await;
+        }
         if !options.dry_run
-            && object != old.object
             && let Err(now) = server.storage().update(resource, &key, old.revision, &mut object).await?
         {
             return Ok(Err(now));
@@ -176,6 +185,18 @@ async fn once(
         }
     }
     Ok(Ok(Outcome::Gone(object)))
+}
+
+/// Nothing is to be done, unless the object is not like this any more.
+async fn unchanged(
+    ctx: &Ctx,
+    target: Target<'_>,
+    old: &Stored,
+) -> Result<Result<Outcome, Option<Stored>>, ApiError> {
+    if old.fresh {
+        return Ok(Ok(Outcome::Marked(old.object.clone())));
+    }
+    Ok(Err(ctx.server.storage().get(&ctx.resource, target.namespace, target.name).await?))
 }
 
 /// The uid and the version that the options name must be the object's.

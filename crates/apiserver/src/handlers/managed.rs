@@ -279,35 +279,34 @@ pub fn set_managed(object: &mut Value, managed: Option<Value>) {
 /// A write that changes nothing but the times of managers changes nothing
 /// (`IgnoreManagedFieldsTimestampsTransformer`).
 pub fn keep_times(object: &mut Value, old: &Value) {
-    let of = |v: &Value| obj::metadata(v).and_then(|m| m.get("managedFields")).cloned();
-    let (new_fields, old_fields) = (of(object), of(old));
-    if new_fields == old_fields || !same_but_times(new_fields.as_ref(), old_fields.as_ref()) {
+    fn of(object: &Value) -> Option<&Vec<Value>> {
+        obj::metadata(object)?.get("managedFields")?.as_array()
+    }
+    let (Some(new_fields), Some(old_fields)) = (of(object), of(old)) else { return };
+    if new_fields == old_fields || !same_but_times(new_fields, old_fields) {
         return;
     }
-    let bare = |v: &Value| {
-        let mut v = v.clone();
-        let meta = obj::metadata_mut(&mut v);
-        meta.remove("managedFields");
-        meta.remove("resourceVersion");
-        v
-    };
-    if obj::same(Some(&bare(object)), Some(&bare(old))) {
-        set_managed(object, old_fields);
+    let (Some(a), Some(b)) = (object.as_object(), old.as_object()) else { return };
+    let none = Object::new();
+    let (new_meta, old_meta) = (obj::metadata(object).unwrap_or(&none), obj::metadata(old).unwrap_or(&none));
+    let versions = ["managedFields", "resourceVersion"];
+    if obj::same_but(a, b, &["metadata"]) && obj::same_but(new_meta, old_meta, &versions) {
+        let old_fields = Value::Array(old_fields.clone());
+        set_managed(object, Some(old_fields));
     }
 }
 
-fn same_but_times(a: Option<&Value>, b: Option<&Value>) -> bool {
-    let list = |v: Option<&Value>| -> Vec<Value> {
-        let mut list = v.and_then(Value::as_array).cloned().unwrap_or_default();
-        for entry in &mut list {
-            if let Some(fields) = entry.as_object_mut() {
-                fields.remove("time");
-            }
-        }
-        list.sort_by_key(ToString::to_string);
-        list
-    };
-    list(a) == list(b)
+/// Whether two lists have the same entries, in any order and at any times.
+fn same_but_times(a: &[Value], b: &[Value]) -> bool {
+    fn timeless(entry: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        entry.as_object().into_iter().flatten().filter(|(name, _)| *name != "time")
+    }
+    let mut left: Vec<&Value> = b.iter().collect();
+    a.len() == b.len()
+        && a.iter().all(|entry| {
+            let found = left.iter().position(|other| timeless(entry).eq(timeless(other)));
+            found.map(|at| left.swap_remove(at)).is_some()
+        })
 }
 
 /// Reads an applied configuration.
@@ -343,10 +342,10 @@ pub async fn apply(
     }
     let options = WriteOptions { tracked: true, ..options.clone() };
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
-    let mut current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
-        let object = merged(ctx, current.as_ref().map(|c| &c.object), &config, subresource, &options)?;
         let Some(old) = current else {
+            let object = merged(ctx, None, &config, subresource, &options)?;
             if !subresource.is_empty() {
                 return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
             }
@@ -358,13 +357,22 @@ pub async fn apply(
                 return Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, &why));
             }
             let created = super::create::store_new(ctx, object, &options).await?;
-            return ctx.object(201, accept, created);
+            return ctx.saved(201, accept, created);
         };
-        super::update::check_uid(ctx, &object, &old)?;
-        super::update::check_version(ctx, &object, &old)?;
-        match store_changed(ctx, &old, object, subresource, &options).await? {
-            Ok(object) => return ctx.object(200, accept, object),
-            Err(now) => current = now,
+        let made = merged(ctx, Some(&old.object), &config, subresource, &options).and_then(|object| {
+            super::update::check_uid(ctx, &object, &old)?;
+            super::update::check_version(ctx, &object, &old)?;
+            Ok(object)
+        });
+        let result = match made {
+            Ok(object) => store_changed(ctx, &old, object, subresource, &options).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(Ok(saved)) => return ctx.saved(200, accept, saved),
+            Ok(Err(now)) => current = now,
+            Err(error) if old.fresh => return Err(error),
+            Err(_) => current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?,
         }
     }
     Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED))

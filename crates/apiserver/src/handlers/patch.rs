@@ -29,8 +29,8 @@ pub async fn patch(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     if patch_type == PatchType::Apply {
         return super::managed::apply(ctx, &accept, "", &bytes, &options).await;
     }
-    let object = patched(ctx, patch_type, &bytes, "", &options).await?;
-    ctx.object(200, &accept, object)
+    let saved = patched(ctx, patch_type, &bytes, "", &options).await?;
+    ctx.saved(200, &accept, saved)
 }
 
 /// The type, the body and the options of a patch.
@@ -53,7 +53,7 @@ pub async fn patched(
     bytes: &Bytes,
     subresource: &str,
     options: &WriteOptions,
-) -> Result<Value, ApiError> {
+) -> Result<write::Saved, ApiError> {
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
     let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
@@ -66,7 +66,7 @@ pub async fn patched(
             Err(error) => Err(error),
         };
         match result {
-            Ok(Ok(object)) => return Ok(object),
+            Ok(Ok(saved)) => return Ok(saved),
             Ok(Err(now)) => current = now,
             Err(error) if old.fresh => return Err(error),
             Err(_) => current = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?,

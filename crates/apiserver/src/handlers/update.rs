@@ -4,10 +4,11 @@ use api::Value;
 use api::field::{Error, Path};
 use api::kinds::Era;
 use api::status::{ApiError, GroupName};
+use bytes::Bytes;
 
 use super::create::{check_namespace, store_new};
 use super::options::WriteOptions;
-use super::write::{self, Decode};
+use super::write::{self, Decode, Saved};
 use super::{Ctx, read_body};
 use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response};
@@ -21,14 +22,6 @@ pub const CONFLICT_TRIES: usize = 20;
 pub const MODIFIED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
-/// What an update made.
-pub struct Updated {
-    /// The object as it is stored.
-    pub object: Value,
-    /// Whether it is new.
-    pub created: bool,
-}
-
 /// Replaces an object.
 pub async fn update(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let accept = ctx.accept()?;
@@ -41,8 +34,8 @@ pub async fn update(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     check_name(ctx, &object)?;
     let mut object = codec::to_hub(&ctx.resource, object)?;
     write::dedup_owners(ctx, &mut object);
-    let updated = replace(ctx, object, &options).await?;
-    ctx.object(if updated.created { 201 } else { 200 }, &accept, updated.object)
+    let (code, saved) = replace(ctx, object, &options).await?;
+    ctx.saved(code, &accept, saved)
 }
 
 /// `checkName`: the body must mean the object of the path.
@@ -67,20 +60,20 @@ pub fn check_name(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Brings a whole object (of the hub version) in place of the one that is there.
-async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Updated, ApiError> {
+/// Brings a whole object (of the hub version) in place of the one that is there; gives the answer's code, too.
+async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<(u16, Saved), ApiError> {
     let storage = ctx.server.storage();
     let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
-            return create_instead(ctx, object, options).await;
+            return Ok((201, create_instead(ctx, object, options).await?));
         };
         let result = match precondition(ctx, &object, &old) {
             Ok(()) => store_changed(ctx, &old, object.clone(), "", options).await,
             Err(error) => Err(error),
         };
         match result {
-            Ok(Ok(object)) => return Ok(Updated { object, created: false }),
+            Ok(Ok(saved)) => return Ok((200, saved)),
             Ok(Err(now)) => current = now,
             Err(error) if old.fresh => return Err(error),
             Err(_) => current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?,
@@ -89,7 +82,7 @@ async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<Upd
     Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED))
 }
 
-async fn create_instead(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Result<Updated, ApiError> {
+async fn create_instead(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Result<Saved, ApiError> {
     let uid = obj::uid(&object);
     if !uid.is_empty() {
         let why = format!(
@@ -103,8 +96,7 @@ async fn create_instead(ctx: &Ctx, mut object: Value, options: &WriteOptions) ->
     }
     let meta = obj::metadata_mut(&mut object);
     meta.remove("resourceVersion");
-    let object = store_new(ctx, object, options).await?;
-    Ok(Updated { object, created: true })
+    store_new(ctx, object, options).await
 }
 
 /// The uid and the resource version that the new object names must be those of the old one.
@@ -189,7 +181,7 @@ pub async fn store_changed(
     mut object: Value,
     subresource: &str,
     options: &WriteOptions,
-) -> Result<Result<Value, Option<Stored>>, ApiError> {
+) -> Result<Result<Saved, Option<Stored>>, ApiError> {
     let (server, resource) = (&ctx.server, &ctx.resource);
     let attributes = Attributes {
         operation: Operation::Update,
@@ -218,19 +210,19 @@ pub async fn store_changed(
         super::managed::keep_times(&mut object, &old.object);
         server.admission().validate(server, &attributes, Some(&object)).await?;
         let stored = put(ctx, old, &mut object, options).await;
-        if options.dry_run || !matches!(stored, Ok(Ok(()))) {
+        if options.dry_run || !matches!(stored, Ok(Ok(_))) {
             server.admission().rollback(server, &attributes, Some(&object)).await;
         }
         stored
     }
     .await;
     match result {
-        Ok(Ok(())) => {
+        Ok(Ok(text)) => {
             held.commit(ctx, options.dry_run).await;
             if !options.dry_run {
                 crate::crd::written(server, resource).await;
             }
-            Ok(Ok(object))
+            Ok(Ok(Saved { object, text }))
         }
         Ok(Err(now)) => {
             held.release(ctx).await;
@@ -255,33 +247,33 @@ async fn put(
     old: &Stored,
     object: &mut Value,
     options: &WriteOptions,
-) -> Result<Result<(), Option<Stored>>, ApiError> {
+) -> Result<Result<Option<Bytes>, Option<Stored>>, ApiError> {
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let key = storage.key(resource, &ctx.info.namespace, &ctx.info.name);
     let version = obj::resource_version(&old.object).to_owned();
     obj::metadata_mut(object).insert("resourceVersion".into(), version.into());
     if options.dry_run {
-        return Ok(Ok(()));
+        return Ok(Ok(None));
     }
     if ends(object, &old.object) && namespace_is_empty(ctx, object) {
         return match storage.delete(&key, old.revision).await? {
             Ok(_) => {
                 ctx.server.deleted(resource, object).await;
-                Ok(Ok(()))
+                Ok(Ok(None))
             }
             Err(now) => Ok(Err(now)),
         };
     }
     if crate::registry::storage::stored_alike(object, &old.object) {
         if old.fresh {
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         }
         // Nothing to do, unless the object is not like this any more.
         let now = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
         let same = now.as_ref().is_some_and(|n| n.revision == old.revision);
-        return Ok(if same { Ok(()) } else { Err(now) });
+        return Ok(if same { Ok(None) } else { Err(now) });
     }
-    storage.update(resource, &key, old.revision, object).await
+    Ok(storage.update(resource, &key, old.revision, object).await?.map(Some))
 }
 
 /// Namespaces also wait for `spec.finalizers`.

@@ -3,6 +3,7 @@
 use api::Value;
 use api::field::ErrorList;
 use api::status::{ApiError, GroupName};
+use bytes::Bytes;
 
 use super::Ctx;
 use super::options::WriteOptions;
@@ -39,6 +40,14 @@ impl<'a> Decode<'a> {
             own: false,
         }
     }
+}
+
+/// An object of the hub version as it is stored now.
+pub struct Saved {
+    /// The object.
+    pub object: Value,
+    /// Its JSON, when it was written just now.
+    pub text: Option<Bytes>,
 }
 
 /// Decodes and defaults a body; what was only worth a warning becomes one.

@@ -125,10 +125,7 @@ pub fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
         matches!(v, None | Some(Value::Null))
     }
     match (a, b) {
-        (Some(Value::Object(a)), Some(Value::Object(b))) => {
-            a.iter().all(|(k, v)| same(Some(v), b.get(k)))
-                && b.iter().all(|(k, v)| a.contains_key(k) || same(None, Some(v)))
-        }
+        (Some(Value::Object(a)), Some(Value::Object(b))) => same_but(a, b, &[]),
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(Some(a), Some(b)))
         }
@@ -138,6 +135,13 @@ pub fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
         (Some(Value::Array(l)), other) | (other, Some(Value::Array(l))) if empty(other) => l.is_empty(),
         (a, b) => empty(a) && empty(b) || a == b,
     }
+}
+
+/// [`same`] of all fields but some.
+pub fn same_but(a: &Object, b: &Object, but: &[&str]) -> bool {
+    let counts = |name: &str| !but.contains(&name);
+    a.iter().all(|(k, v)| !counts(k) || same(Some(v), b.get(k)))
+        && b.iter().all(|(k, v)| !counts(k) || a.contains_key(k) || same(None, Some(v)))
 }
 
 /// The time now, in seconds, as metadata has it.

@@ -51,12 +51,57 @@ pub fn decode(bytes: &[u8], revision: i64) -> Result<Value, ApiError> {
     Ok(object)
 }
 
-/// The bytes to store. The object loses its resource version: the store knows it, and the write gives a new one.
-pub fn encode(object: &mut Value) -> Bytes {
-    let meta = obj::metadata_mut(object);
-    meta.remove("resourceVersion");
-    meta.remove("selfLink");
-    Bytes::from(serde_json::to_vec(object).unwrap_or_default())
+/// The fields of metadata that are not stored: the store itself knows the version.
+const NOT_STORED: [&str; 2] = ["resourceVersion", "selfLink"];
+
+/// How large objects are, roughly.
+const USUAL_SIZE: usize = 4096;
+
+/// An object as bytes, made once for the store and for the answer.
+struct Encoded {
+    bytes: Bytes,
+    /// Behind the brace that opens the metadata.
+    metadata_at: usize,
+}
+
+impl Encoded {
+    fn of(object: &Value) -> Result<Encoded, serde_json::Error> {
+        let mut out = Vec::with_capacity(USUAL_SIZE);
+        let mut metadata_at = 0;
+        out.push(b'{');
+        for (name, value) in object.as_object().into_iter().flatten() {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            serde_json::to_writer(&mut out, name)?;
+            out.push(b':');
+            let Some(metadata) = value.as_object().filter(|_| name == "metadata") else {
+                serde_json::to_writer(&mut out, value)?;
+                continue;
+            };
+            out.push(b'{');
+            metadata_at = out.len();
+            for (name, value) in metadata.iter().filter(|(name, _)| !NOT_STORED.contains(&name.as_str())) {
+                if out.len() > metadata_at {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut out, name)?;
+                out.push(b':');
+                serde_json::to_writer(&mut out, value)?;
+            }
+            out.push(b'}');
+        }
+        out.push(b'}');
+        Ok(Encoded { bytes: Bytes::from(out), metadata_at })
+    }
+
+    /// The object with its version, as an answer has it: with the line end that upstream's encoder writes.
+    fn answer(&self, revision: i64) -> Bytes {
+        let (before, after) = self.bytes.split_at(self.metadata_at);
+        let more = if after.starts_with(b"}") { "" } else { "," };
+        let version = format!("\"resourceVersion\":\"{revision}\"{more}");
+        [before, version.as_bytes(), after, b"\n"].concat().into()
+    }
 }
 
 /// Whether two objects would be stored as the same bytes.
@@ -147,9 +192,8 @@ impl Storage {
         key: &str,
         expect: Expect,
         resource: &Resource,
-        object: &mut Value,
+        value: Bytes,
     ) -> Result<Written, ApiError> {
-        let value = encode(object);
         let lease = self.lease(resource).await?;
         let written = self.store.write(key, expect, Change::Put { value: value.clone(), lease }).await;
         if written == Err(store::Error::LeaseNotFound) {
@@ -161,31 +205,39 @@ impl Storage {
         written.map_err(|e| store_error(&e))
     }
 
-    /// Stores a new object and fills in its resource version. False when the key is taken.
-    pub async fn create(&self, resource: &Resource, key: &str, object: &mut Value) -> Result<bool, ApiError> {
-        match self.write(key, Expect::Absent, resource, object).await? {
+    /// Stores a new object and fills in its resource version; gives the object's JSON, or nothing when the key is taken.
+    pub async fn create(
+        &self,
+        resource: &Resource,
+        key: &str,
+        object: &mut Value,
+    ) -> Result<Option<Bytes>, ApiError> {
+        let encoded = Encoded::of(object).map_err(ApiError::internal)?;
+        match self.write(key, Expect::Absent, resource, encoded.bytes.clone()).await? {
             Written::Done(revision) => {
                 self.note(key, revision);
                 set_version(object, revision);
-                Ok(true)
+                Ok(Some(encoded.answer(revision)))
             }
-            Written::Conflict(_) => Ok(false),
+            Written::Conflict(_) => Ok(None),
         }
     }
 
-    /// Replaces an object that was read at `revision`. `Err` in the inner result holds what is there instead.
+    /// Replaces an object that was read at `revision`; gives its JSON. `Err` in the inner result holds what is there
+    /// instead.
     pub async fn update(
         &self,
         resource: &Resource,
         key: &str,
         revision: i64,
         object: &mut Value,
-    ) -> Result<Result<(), Option<Stored>>, ApiError> {
-        match self.write(key, Expect::At(revision), resource, object).await? {
+    ) -> Result<Result<Bytes, Option<Stored>>, ApiError> {
+        let encoded = Encoded::of(object).map_err(ApiError::internal)?;
+        match self.write(key, Expect::At(revision), resource, encoded.bytes.clone()).await? {
             Written::Done(revision) => {
                 self.note(key, revision);
                 set_version(object, revision);
-                Ok(Ok(()))
+                Ok(Ok(encoded.answer(revision)))
             }
             Written::Conflict(entry) => Ok(Err(entry.map(|e| stored(&e)).transpose()?)),
         }
@@ -213,5 +265,30 @@ fn stored(entry: &Entry) -> Result<Stored, ApiError> {
 }
 
 fn set_version(object: &mut Value, revision: i64) {
-    obj::metadata_mut(object).insert("resourceVersion".into(), revision.to_string().into());
+    let meta = obj::metadata_mut(object);
+    meta.remove("selfLink");
+    meta.insert("resourceVersion".into(), revision.to_string().into());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_the_stored_text_with_its_version() {
+        let mut object = json!({
+            "apiVersion": "v1", "data": {"metadata": "x"}, "kind": "ConfigMap",
+            "metadata": {"name": "a", "resourceVersion": "7", "selfLink": "/x"},
+        });
+        let encoded = Encoded::of(&object).unwrap();
+        let stored: Value = serde_json::from_slice(&encoded.bytes).unwrap();
+        assert_eq!(stored["metadata"], json!({"name": "a"}));
+        set_version(&mut object, 12);
+        assert_eq!(serde_json::from_slice::<Value>(&encoded.answer(12)).unwrap(), object);
+        assert!(encoded.answer(12).ends_with(b"}\n"));
+        let bare = Encoded::of(&json!({"metadata": {}})).unwrap();
+        assert_eq!(bare.answer(3), "{\"metadata\":{\"resourceVersion\":\"3\"}}\n");
+    }
 }

@@ -116,7 +116,7 @@ async fn bind(ctx: &Ctx, name: &str, binding: &Value, dry_run: bool) -> Result<(
         }
         let key = storage.key(&pods, &ctx.info.namespace, name);
         match storage.update(&pods, &key, old.revision, &mut pod).await? {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(now) => current = now,
         }
     }

@@ -98,7 +98,7 @@ async fn respect_budget(ctx: &Ctx, pod: &Value, dry_run: bool) -> Result<(), Api
         }
         let key = storage.key(&resource, &ctx.info.namespace, &name);
         match storage.update(&resource, &key, budget.revision, &mut changed).await? {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(now) => current = now,
         }
     }
@@ -200,7 +200,7 @@ async fn note_condition(ctx: &Ctx, options: &DeleteOptions) -> Result<(), ApiErr
         }));
         let key = storage.key(&ctx.resource, &ctx.info.namespace, &ctx.info.name);
         match storage.update(&ctx.resource, &key, old.revision, &mut pod).await? {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(now) => current = now,
         }
     }

@@ -21,8 +21,8 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             if patch_type == patch::kinds::PatchType::Apply {
                 return crate::handlers::managed::apply(ctx, &accept, subresource, &bytes, &options).await;
             }
-            let object = patch::patched(ctx, patch_type, &bytes, subresource, &options).await?;
-            ctx.object(200, &accept, object)
+            let saved = patch::patched(ctx, patch_type, &bytes, subresource, &options).await?;
+            ctx.saved(200, &accept, saved)
         }
         _ => Err(method_not_allowed()),
     }
@@ -52,7 +52,7 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
             Err(error) => Err(error),
         };
         match result {
-            Ok(Ok(object)) => return ctx.object(200, &accept, object),
+            Ok(Ok(saved)) => return ctx.saved(200, &accept, saved),
             Ok(Err(now)) => current = now,
             Err(error) if old.fresh => return Err(error),
             Err(_) => current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?,
