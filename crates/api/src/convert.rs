@@ -132,6 +132,11 @@ fn relabel(resource: &Resource, index: usize, object: &mut Value) {
     }
 }
 
+/// Whether objects of this version are moved into another shape on their way to the hub.
+pub fn has_steps(resource: &Resource) -> bool {
+    steps(resource).is_some()
+}
+
 /// The functions of a version, if its shape differs from the hub's. Hub versions may have one too: it runs on the way
 /// in, for what upstream's internal types do to objects of the newest version.
 fn steps(resource: &Resource) -> Option<Steps> {

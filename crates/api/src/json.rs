@@ -1,15 +1,17 @@
 //! JSON as Go reads it: the same syntax, the same error texts, the same limits.
 //!
 //! [`Reader`] is a fast pull reader that only knows "wrong"; [`check`] says what is wrong in Go's words. The slow
-//! one only runs when the fast one has failed.
+//! one only runs when the fast one has failed. [`Wanted`] reads a few fields of an object.
 
 mod check;
 mod reader;
+mod wanted;
 mod write;
 
 pub use check::check;
 pub use reader::float;
 pub use reader::{MAX_DUPLICATES, Malformed, Reader};
+pub use wanted::Wanted;
 pub use write::{go_json, string as go_string};
 
 /// Go's `maxNestingDepth`, for values that are skipped.

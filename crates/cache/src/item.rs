@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use api::json::Wanted;
 use bytes::Bytes;
 use store::Revision;
 
 use crate::scan;
-use crate::wanted::Wanted;
 
 /// Whether the items of a list carry `kind` and `apiVersion`: custom resources do, built-in kinds do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +49,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(form: ItemForm, fields: Fields, namespaced: bool) -> Shape {
-        let mut wanted = Wanted::default();
-        for path in fields.paths.iter().map(String::as_str).chain(["metadata.labels"]) {
-            wanted.add(path);
-        }
+        let wanted = Wanted::of(fields.paths.iter().map(String::as_str).chain(["metadata.labels"]));
         Shape { form, fields, namespaced, wanted }
     }
 }
@@ -67,6 +64,8 @@ pub struct Item {
     bytes: Bytes,
     /// Where the digits of `metadata.resourceVersion` stand.
     revision_at: u32,
+    /// Behind the metadata's closing brace.
+    metadata_end: u32,
     texts: Box<str>,
     /// Where the labels begin in `texts`.
     labels_at: u32,
@@ -99,12 +98,14 @@ impl Item {
             push_text(&mut texts, name);
             push_text(&mut texts, value.as_str().unwrap_or_default());
         }
-        let (bytes, revision_at) = item_form(stored, revision, shape.form).ok_or("not a stored object")?;
+        let (bytes, revision_at, metadata_end) =
+            item_form(stored, revision, shape.form).ok_or("not a stored object")?;
         Ok(Arc::new(Item {
             key: key.into(),
             revision,
             bytes: Bytes::from(bytes),
             revision_at: u32::try_from(revision_at).map_err(|e| e.to_string())?,
+            metadata_end: u32::try_from(metadata_end).map_err(|e| e.to_string())?,
             texts: texts.into_boxed_str(),
             labels_at: u32::try_from(labels_at).map_err(|e| e.to_string())?,
             shape: shape.clone(),
@@ -114,16 +115,18 @@ impl Item {
     /// The same object at another revision: what a watch tells of an object that is gone.
     pub(crate) fn at_revision(&self, revision: Revision) -> Arc<Item> {
         let at = self.revision_at as usize;
-        let old = self.revision.to_string();
+        let (old, new) = (self.revision.to_string(), revision.to_string());
         let mut bytes = Vec::with_capacity(self.bytes.len() + 2);
         bytes.extend_from_slice(&self.bytes[..at]);
-        bytes.extend_from_slice(revision.to_string().as_bytes());
+        bytes.extend_from_slice(new.as_bytes());
         bytes.extend_from_slice(&self.bytes[at + old.len()..]);
+        let longer = bytes.len() as i64 - self.bytes.len() as i64;
         Arc::new(Item {
             key: self.key.clone(),
             revision,
             bytes: Bytes::from(bytes),
             revision_at: self.revision_at,
+            metadata_end: self.metadata_end.saturating_add_signed(i32::try_from(longer).unwrap_or(0)),
             texts: self.texts.clone(),
             labels_at: self.labels_at,
             shape: self.shape.clone(),
@@ -166,9 +169,8 @@ impl Item {
 
     /// The value of `metadata` in the object: what a partial object carries.
     pub fn metadata(&self) -> Bytes {
-        let metadata = scan::members(&self.bytes, 0)
-            .and_then(|(members, _)| members.into_iter().find(|m| m.key == b"metadata"));
-        metadata.map_or_else(|| Bytes::from_static(b"{}"), |m| self.bytes.slice(m.value))
+        let start = self.revision_at as usize - REVISION.len();
+        self.bytes.slice(start..self.metadata_end as usize)
     }
 
     /// The object parsed, in item form.
@@ -215,11 +217,15 @@ fn push_text(texts: &mut String, text: &str) {
     texts.push('\0');
 }
 
-/// The stored bytes without type (for built-in kinds) and with the resource version; and where that stands.
-fn item_form(stored: &[u8], revision: Revision, form: ItemForm) -> Option<(Vec<u8>, usize)> {
+/// How an item's metadata begins.
+const REVISION: &[u8] = br#"{"resourceVersion":""#;
+
+/// The stored bytes without type (for built-in kinds) and with the resource version; where that stands, and where the
+/// metadata ends.
+fn item_form(stored: &[u8], revision: Revision, form: ItemForm) -> Option<(Vec<u8>, usize, usize)> {
     let (members, _) = scan::members(stored, 0)?;
     let mut out = Vec::with_capacity(stored.len() + 32);
-    let mut revision_at = None;
+    let mut metadata = None;
     for member in &members {
         if form == ItemForm::BuiltIn && (member.key == b"kind" || member.key == b"apiVersion") {
             continue;
@@ -229,8 +235,9 @@ fn item_form(stored: &[u8], revision: Revision, form: ItemForm) -> Option<(Vec<u
             out.extend_from_slice(&stored[member.whole.clone()]);
             continue;
         }
-        out.extend_from_slice(br#""metadata":{"resourceVersion":""#);
-        revision_at = Some(out.len());
+        out.extend_from_slice(b"\"metadata\":");
+        out.extend_from_slice(REVISION);
+        let revision_at = out.len();
         out.extend_from_slice(revision.to_string().as_bytes());
         out.push(b'"');
         let (inner, _) = scan::members(stored, member.value.start)?;
@@ -240,11 +247,13 @@ fn item_form(stored: &[u8], revision: Revision, form: ItemForm) -> Option<(Vec<u
             out.extend_from_slice(&stored[field.whole.clone()]);
         }
         out.push(b'}');
+        metadata = Some((revision_at, out.len()));
     }
     out.push(b'}');
     // The cache holds many of these for long.
     out.shrink_to_fit();
-    Some((out, revision_at?))
+    let (revision_at, metadata_end) = metadata?;
+    Some((out, revision_at, metadata_end))
 }
 
 #[cfg(test)]
@@ -277,6 +286,10 @@ mod tests {
         let gone = item.at_revision(1234);
         assert_eq!(gone.value().unwrap()["metadata"]["resourceVersion"], "1234");
         assert_eq!(gone.value().unwrap()["metadata"]["name"], "web");
+        assert!(
+            gone.metadata().starts_with(br#"{"resourceVersion":"1234","labels""#)
+                && gone.metadata().ends_with(br#""namespace":"default"}"#)
+        );
     }
 
     #[test]

@@ -32,7 +32,6 @@ mod resource;
 mod scan;
 #[cfg(test)]
 mod tests;
-mod wanted;
 mod watcher;
 mod watchers;
 

@@ -58,13 +58,14 @@ fn string_end(json: &[u8], i: usize) -> Option<usize> {
     if *json.get(i)? != b'"' {
         return None;
     }
+    // Texts are short: a plain loop is done before a vectorised search has begun.
     let mut at = i + 1;
     loop {
-        at += memchr::memchr2(b'"', b'\\', json.get(at..)?)?;
-        if json[at] == b'"' {
-            return Some(at + 1);
+        match *json.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
         }
-        at += 2;
     }
 }
 
@@ -76,19 +77,21 @@ fn value_end(json: &[u8], i: usize) -> Option<usize> {
             let mut depth = 0_usize;
             let mut at = i;
             loop {
-                at += memchr_structure(json.get(at..)?)?;
-                match json[at] {
+                match *json.get(at)? {
                     b'"' => {
                         at = string_end(json, at)?;
                         continue;
                     }
                     b'{' | b'[' => depth += 1,
-                    _ => depth -= 1,
+                    b'}' | b']' => {
+                        depth -= 1;
+                        if depth == 0 {
+                            return Some(at + 1);
+                        }
+                    }
+                    _ => {}
                 }
                 at += 1;
-                if depth == 0 {
-                    return Some(at);
-                }
             }
         }
         _ => {
@@ -100,10 +103,6 @@ fn value_end(json: &[u8], i: usize) -> Option<usize> {
             (len > 0).then_some(i + len)
         }
     }
-}
-
-fn memchr_structure(json: &[u8]) -> Option<usize> {
-    json.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']'))
 }
 
 #[cfg(test)]

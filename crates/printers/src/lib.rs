@@ -140,9 +140,9 @@ impl Printer {
     /// Reads an object's JSON, without what its cells do not need. Custom resources are read whole.
     pub fn parse(&self, json: &[u8]) -> Result<Value, serde_json::Error> {
         match &self.make {
-            Make::Kind { resource, .. } => lean::parse(json, lean::Skip::of(resource)),
+            Make::Kind { resource, .. } => lean::parse(json, resource),
             Make::Custom(_) => serde_json::from_slice(json),
-            Make::Default => lean::parse(json, lean::Skip::of("")),
+            Make::Default => lean::parse(json, ""),
         }
     }
 

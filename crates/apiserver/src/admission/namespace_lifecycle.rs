@@ -6,7 +6,7 @@ use api::status::{ApiError, GroupName};
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::plugins::lookup::find;
+use super::plugins::lookup;
 use super::{Attributes, Operation, Plugin};
 use crate::Server;
 use crate::registry::obj;
@@ -62,11 +62,18 @@ impl Plugin for NamespaceLifecycle {
         if attributes.operation != Operation::Create {
             return Ok(());
         }
-        let Some(namespace) = find(server, "", "namespaces", "", attributes.namespace).await? else {
-            let kind = GroupName { group: "", name: "namespaces" };
-            return Err(ApiError::not_found(kind, attributes.namespace));
+        let cached = lookup::kind(server, "", "namespaces").await?.get(attributes.namespace);
+        let phase = match cached.as_ref().and_then(|item| item.field("status.phase")) {
+            Some(phase) => phase.to_owned(),
+            None => match lookup::find(server, "", "namespaces", "", attributes.namespace).await? {
+                Some(namespace) => obj::text_at(&namespace, "status.phase").to_owned(),
+                None => {
+                    let kind = GroupName { group: "", name: "namespaces" };
+                    return Err(ApiError::not_found(kind, attributes.namespace));
+                }
+            },
         };
-        if obj::text_at(&namespace, "status.phase") == "Terminating" {
+        if phase == "Terminating" {
             let why = format!(
                 "unable to create new content in namespace {} because it is being terminated",
                 attributes.namespace

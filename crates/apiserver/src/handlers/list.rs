@@ -218,9 +218,11 @@ pub fn answer(ctx: &Ctx, accept: &Accept, list: List) -> Result<Response, ApiErr
         }
         items.push(object);
     }
-    let value = json!({
-        "kind": resource.list_kind, "apiVersion": resource.group_version(), "metadata": metadata, "items": items,
+    let mut value = json!({
+        "kind": resource.list_kind, "apiVersion": resource.group_version(), "metadata": metadata,
     });
+    // Not inside the macro, which copies what it is given.
+    value["items"] = Value::Array(items);
     Ok(encode::value(200, &value, accept))
 }
 

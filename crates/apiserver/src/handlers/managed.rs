@@ -238,7 +238,8 @@ fn track_settled(
     let version = resource.group_version();
     let set = reset(resource, subresource);
     let manager = ctx.manager(&options.field_manager);
-    let (now, new) = (obj::now(), empty(resource));
+    let now = obj::now();
+    let new = if old.is_none() { empty(resource) } else { Object::new() };
     let request = Request {
         versions: &view,
         version: &version,
@@ -280,7 +281,7 @@ pub fn set_managed(object: &mut Value, managed: Option<Value>) {
 /// (`IgnoreManagedFieldsTimestampsTransformer`).
 pub fn keep_times(object: &mut Value, old: &Value) {
     fn of(object: &Value) -> Option<&Vec<Value>> {
-        obj::metadata(object)?.get("managedFields")?.as_array()
+        obj::managed_fields(object)?.as_array()
     }
     let (Some(new_fields), Some(old_fields)) = (of(object), of(old)) else { return };
     if new_fields == old_fields || !same_but_times(new_fields, old_fields) {

@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use crate::Server;
 use crate::authn::User;
 use crate::http::{Incoming, Response};
-use crate::negotiate::{self, Accept, Media, Transforms, encode};
+use crate::negotiate::{self, Accept, Transforms, encode};
 use crate::registry::codec;
 use crate::registry::resource::Resource;
 use crate::request::{Info, Query};
@@ -81,8 +81,8 @@ impl Ctx {
 
     /// Answers with an object that was stored: with the bytes that went into the store, where these are what is asked.
     pub fn saved(&self, code: u16, accept: &Accept, saved: write::Saved) -> Result<Response, ApiError> {
-        let plain = accept.convert.is_none() && accept.media == Media::Json && !accept.pretty;
-        let stored = plain && self.resource.is_hub() && !self.resource.custom;
+        let stored =
+            accept.convert.is_none() && accept.is_plain() && self.resource.is_hub() && !self.resource.custom;
         match saved.text.filter(|_| stored) {
             Some(text) => Ok(encode::whole(code, text, accept.media.content_type(), accept.gzip)),
             None => self.object(code, accept, saved.object),

@@ -1,5 +1,6 @@
 //! PATCH: JSON patch, merge patch, strategic merge patch, apply (`endpoints/handlers/patch.go`).
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use api::Value;
@@ -13,8 +14,8 @@ use super::update::{CONFLICT_TRIES, MODIFIED, check_name, check_version, store_c
 use super::{Ctx, read_body, write};
 use crate::http::{Incoming, Response};
 use crate::negotiate::essence;
-use crate::registry::codec;
 use crate::registry::storage::Stored;
+use crate::registry::{codec, obj};
 
 pub mod kinds;
 mod restore;
@@ -83,9 +84,13 @@ fn patched_once(
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
-    let asked = codec::from_hub(resource, old.object.clone())?;
+    let asked = if resource.is_hub() && !resource.custom {
+        Cow::Borrowed(&old.object)
+    } else {
+        Cow::Owned(codec::from_hub(resource, old.object.clone())?)
+    };
     let changed = kinds::apply(patch_type, &patch.value, asked, resource.api.ty)?;
-    let mut object = decode_again(ctx, patch_type, patch, changed, options)?;
+    let mut object = decode_again(ctx, patch_type, patch, changed, old, options)?;
     codec::default(resource, &mut object);
     check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
@@ -99,7 +104,7 @@ fn patched_once(
 /// reads them.
 fn to_hub(ctx: &Ctx, patch_type: PatchType, patch: &kinds::Parsed, object: Value) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
-    if resource.custom {
+    if resource.custom || !api::convert::has_steps(&resource.api) {
         return codec::to_hub(resource, object);
     }
     let before = object.clone();
@@ -125,6 +130,7 @@ fn decode_again(
     patch_type: PatchType,
     patch: &kinds::Parsed,
     changed: Value,
+    old: &Stored,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
@@ -139,19 +145,22 @@ fn decode_again(
         ty,
         schemas: api::schema::builtin(),
     };
-    as_typed(ctx, &target, patch_type, patch, changed, options)
+    as_typed(ctx, &target, patch_type, patch, changed, obj::managed_fields(&old.object), options)
 }
 
-/// The patched object of a built-in kind.
+/// The patched object of a built-in kind. Managed fields that are still `managed` are not read again: they are a third of
+/// most objects.
 pub fn as_typed(
     ctx: &Ctx,
     target: &api::decode::Target<'_>,
     patch_type: PatchType,
     patch: &kinds::Parsed,
-    changed: Value,
+    mut changed: Value,
+    managed: Option<&Value>,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let ty = target.ty;
+    let kept = managed.is_some() && obj::managed_fields(&changed) == managed;
     let shown = || match patch_type {
         PatchType::Strategic => patch::strategic::go_print(&patch.value),
         _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
@@ -169,8 +178,10 @@ pub fn as_typed(
         return Err(refuse(target, &shown(), why));
     }
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
-    let text = serde_json::to_string(&changed).map_err(ApiError::internal)?;
-    let typed = shown::decode(target, &changed, text.as_bytes(), strictly).map_err(|why| {
+    let mut text = Vec::new();
+    let left_out: &[&str] = if kept { &["managedFields"] } else { &[] };
+    obj::write_json(&mut text, &changed, left_out).map_err(ApiError::internal)?;
+    let mut typed = shown::decode(target, &changed, &text, strictly).map_err(|why| {
         let shown = shown();
         let told = if patch_type == PatchType::Strategic { why } else { target.told(shown.as_bytes(), why) };
         refuse(target, &shown, told)
@@ -187,6 +198,9 @@ pub fn as_typed(
         for text in strict {
             ctx.warn(text);
         }
+    }
+    if kept && let Some(managed) = obj::metadata_mut(&mut changed).remove("managedFields") {
+        obj::metadata_mut(&mut typed.value).insert("managedFields".into(), managed);
     }
     if typed.empties {
         ctx.empties.store(true, Ordering::Relaxed);

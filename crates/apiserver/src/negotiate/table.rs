@@ -126,12 +126,10 @@ fn row(
     match include {
         Include::Object => Ok((lean, item_value(resource, item)?)),
         Include::Metadata => {
-            #[derive(serde::Deserialize)]
-            struct Meta {
-                metadata: Value,
-            }
-            let meta: Meta = serde_json::from_slice(item.bytes()).map_err(ApiError::internal)?;
-            Ok((lean, json!({"metadata": meta.metadata})))
+            let metadata: Value = serde_json::from_slice(&item.metadata()).map_err(ApiError::internal)?;
+            let mut shown = api::Object::new();
+            shown.insert("metadata".into(), metadata);
+            Ok((lean, shown.into()))
         }
         Include::None => Ok((lean, Value::Null)),
     }

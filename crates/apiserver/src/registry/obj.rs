@@ -38,6 +38,46 @@ pub fn meta_number(object: &Value, field: &str) -> Option<i64> {
     metadata(object).and_then(|m| m.get(field)).and_then(Value::as_i64)
 }
 
+/// Who set which field.
+pub fn managed_fields(object: &Value) -> Option<&Value> {
+    metadata(object)?.get("managedFields")
+}
+
+/// Appends an object as JSON, without some fields of its metadata; gives where the text goes on behind the brace that
+/// opens the metadata.
+pub fn write_json(out: &mut Vec<u8>, object: &Value, left_out: &[&str]) -> Result<usize, serde_json::Error> {
+    let Value::Object(fields) = object else {
+        serde_json::to_writer(out, object)?;
+        return Ok(0);
+    };
+    let mut metadata_at = 0;
+    out.push(b'{');
+    for (i, (name, value)) in fields.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut *out, name)?;
+        out.push(b':');
+        let Some(metadata) = value.as_object().filter(|_| name == "metadata") else {
+            serde_json::to_writer(&mut *out, value)?;
+            continue;
+        };
+        out.push(b'{');
+        metadata_at = out.len();
+        for (name, value) in metadata.iter().filter(|(name, _)| !left_out.contains(&name.as_str())) {
+            if out.len() > metadata_at {
+                out.push(b',');
+            }
+            serde_json::to_writer(&mut *out, name)?;
+            out.push(b':');
+            serde_json::to_writer(&mut *out, value)?;
+        }
+        out.push(b'}');
+    }
+    out.push(b'}');
+    Ok(metadata_at)
+}
+
 /// The object's name.
 pub fn name(object: &Value) -> &str {
     meta_text(object, "name")
@@ -125,7 +165,8 @@ pub fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
         matches!(v, None | Some(Value::Null))
     }
     match (a, b) {
-        (Some(Value::Object(a)), Some(Value::Object(b))) => same_but(a, b, &[]),
+        // Mostly they are the very same, which is told in one walk.
+        (Some(Value::Object(a)), Some(Value::Object(b))) => a == b || same_but(a, b, &[]),
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(Some(a), Some(b)))
         }

@@ -67,31 +67,7 @@ struct Encoded {
 impl Encoded {
     fn of(object: &Value) -> Result<Encoded, serde_json::Error> {
         let mut out = Vec::with_capacity(USUAL_SIZE);
-        let mut metadata_at = 0;
-        out.push(b'{');
-        for (name, value) in object.as_object().into_iter().flatten() {
-            if out.len() > 1 {
-                out.push(b',');
-            }
-            serde_json::to_writer(&mut out, name)?;
-            out.push(b':');
-            let Some(metadata) = value.as_object().filter(|_| name == "metadata") else {
-                serde_json::to_writer(&mut out, value)?;
-                continue;
-            };
-            out.push(b'{');
-            metadata_at = out.len();
-            for (name, value) in metadata.iter().filter(|(name, _)| !NOT_STORED.contains(&name.as_str())) {
-                if out.len() > metadata_at {
-                    out.push(b',');
-                }
-                serde_json::to_writer(&mut out, name)?;
-                out.push(b':');
-                serde_json::to_writer(&mut out, value)?;
-            }
-            out.push(b'}');
-        }
-        out.push(b'}');
+        let metadata_at = obj::write_json(&mut out, object, &NOT_STORED)?;
         Ok(Encoded { bytes: Bytes::from(out), metadata_at })
     }
 

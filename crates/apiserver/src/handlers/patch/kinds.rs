@@ -1,5 +1,7 @@
 //! The patch types: by content type, how they are read, how they change an object. Calls into `patch`.
 
+use std::borrow::Cow;
+
 use api::field::{Error, Path};
 use api::schema::{self, StructId, Type};
 use api::status::{ApiError, GroupName};
@@ -96,11 +98,11 @@ pub fn parse(patch_type: PatchType, bytes: &[u8], validation: FieldValidation) -
 pub fn apply(
     patch_type: PatchType,
     patch: &Value,
-    object: Value,
+    object: Cow<'_, Value>,
     ty: Option<StructId>,
 ) -> Result<Value, ApiError> {
     match patch_type {
-        PatchType::Json if patch.is_null() => Ok(object),
+        PatchType::Json if patch.is_null() => Ok(object.into_owned()),
         PatchType::Json => patch::json::apply(&object, patch),
         PatchType::Strategic => {
             let ty = ty.map_or(Type::Any, Type::Struct);
@@ -111,7 +113,7 @@ pub fn apply(
             patch::strategic::apply(current, patch, &lookup).map(Value::Object)
         }
         PatchType::Merge | PatchType::Apply => {
-            let mut object = object;
+            let mut object = object.into_owned();
             patch::merge::apply(&mut object, patch.clone());
             Ok(object)
         }

@@ -1,5 +1,7 @@
 //! `/scale`: how many replicas, in each version's own shape of `Scale`.
 
+use std::borrow::Cow;
+
 use ::patch::apply::fieldpath::Element;
 use ::patch::apply::scale::{VERSION, to_object, to_scale};
 use api::field::{Error, Path};
@@ -81,7 +83,8 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             }
             let parsed = kinds::parse(patch_type, &bytes, options.field_validation)?;
             let wanted = |old: &Value, managed: Managed| {
-                let scale = kinds::apply(patch_type, &parsed.value, scale_of(ctx, &sub, old), sub.ty)?;
+                let scale =
+                    kinds::apply(patch_type, &parsed.value, Cow::Owned(scale_of(ctx, &sub, old)), sub.ty)?;
                 let scale = match sub.ty {
                     Some(ty) => {
                         let target = api::decode::Target {
@@ -91,7 +94,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
                             ty,
                             schemas: api::schema::builtin(),
                         };
-                        patch::as_typed(ctx, &target, patch_type, &parsed, scale, &options)?
+                        patch::as_typed(ctx, &target, patch_type, &parsed, scale, None, &options)?
                     }
                     None => scale,
                 };

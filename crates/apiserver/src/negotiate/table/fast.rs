@@ -5,16 +5,9 @@ use api::status::ApiError;
 use bytes::{BufMut, Bytes, BytesMut};
 use cache::Item;
 use printers::Printer;
-use serde_json::value::RawValue;
 
 use super::{Include, version};
 use crate::negotiate::Convert;
-
-#[derive(serde::Deserialize)]
-struct Meta<'a> {
-    #[serde(borrow)]
-    metadata: &'a RawValue,
-}
 
 fn json(out: &mut BytesMut, value: &Value) -> Result<(), ApiError> {
     serde_json::to_writer((&mut *out).writer(), value).map_err(ApiError::internal)
@@ -58,9 +51,8 @@ pub(super) fn table(
         }
         out.put_slice(b",\"object\":");
         if include == Include::Metadata {
-            let meta: Meta<'_> = serde_json::from_slice(item.bytes()).map_err(ApiError::internal)?;
             out.put_slice(head.as_bytes());
-            out.put_slice(meta.metadata.get().as_bytes());
+            out.put_slice(&item.metadata());
             out.put_u8(b'}');
         } else {
             out.put_slice(b"null");
