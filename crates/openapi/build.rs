@@ -100,7 +100,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut table = Table::default();
     for (name, schema) in definitions {
         table.line(" ", name, description(schema))?;
-        for (field, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let fields = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        // The reader searches by name.
+        for (field, schema) in fields.collect::<BTreeMap<_, _>>() {
             table.line("", field, description(schema))?;
         }
     }

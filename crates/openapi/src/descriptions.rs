@@ -11,6 +11,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read as _};
+use std::ops::Range;
 
 use api::kinds::Kinds;
 use api::schema::{Schemas, Struct, StructId, Type};
@@ -40,8 +41,8 @@ impl Table {
     pub fn descriptions(&self) -> Descriptions<'_> {
         let (texts, index) = self.0.rsplit_once('\0').unwrap_or_default();
         let texts: Vec<&str> = texts.split('\0').collect();
-        let mut definitions: HashMap<&str, Definition<'_>> = HashMap::new();
-        let mut current = "";
+        let mut definitions: Vec<Definition<'_>> = Vec::new();
+        let mut fields: Vec<(&str, &str)> = Vec::new();
         let mut new = 0;
         for line in index.lines() {
             let (name, number) = match line.split_once('=') {
@@ -52,14 +53,14 @@ impl Table {
                 }
             };
             let text = texts.get(number).copied().unwrap_or_default();
-            if let Some(definition) = name.strip_prefix(' ') {
-                current = definition;
-                definitions.insert(current, Definition { text, fields: HashMap::new() });
-            } else if let Some(definition) = definitions.get_mut(current) {
-                definition.fields.insert(name, text);
+            if let Some(name) = name.strip_prefix(' ') {
+                definitions.push(Definition { name, text, fields: fields.len()..fields.len() });
+            } else if let Some(definition) = definitions.last_mut() {
+                fields.push((name, text));
+                definition.fields.end = fields.len();
             }
         }
-        let mut descriptions = Descriptions { definitions, hubs: HashMap::new() };
+        let mut descriptions = Descriptions { definitions, fields, hubs: HashMap::new() };
         descriptions.pair(api::kinds::builtin(), api::schema::builtin());
         descriptions
     }
@@ -67,21 +68,37 @@ impl Table {
 
 #[derive(Debug)]
 struct Definition<'t> {
+    name: &'t str,
     text: &'t str,
-    fields: HashMap<&'t str, &'t str>,
+    /// Its part of [`Descriptions::fields`].
+    fields: Range<usize>,
 }
 
 /// Texts by definition and field.
 #[derive(Debug)]
 pub struct Descriptions<'t> {
-    definitions: HashMap<&'t str, Definition<'t>>,
+    /// In alphabetical order.
+    definitions: Vec<Definition<'t>>,
+    /// Names of fields and their texts; those of one definition stand together in alphabetical order.
+    fields: Vec<(&'t str, &'t str)>,
     /// Types that have no texts of their own, and whose they borrow.
     hubs: HashMap<&'static str, &'static str>,
 }
 
 impl<'t> Descriptions<'t> {
+    fn own(&self, name: &str) -> Option<&Definition<'t>> {
+        let at = self.definitions.binary_search_by(|d| d.name.cmp(name)).ok()?;
+        self.definitions.get(at)
+    }
+
     fn definition(&self, name: &str) -> Option<&Definition<'t>> {
-        self.definitions.get(name).or_else(|| self.definitions.get(self.hubs.get(name)?))
+        self.own(name).or_else(|| self.own(self.hubs.get(name)?))
+    }
+
+    fn field(&self, of: &Definition<'t>, name: &str) -> Option<&'t str> {
+        let fields = self.fields.get(of.fields.clone())?;
+        let at = fields.binary_search_by(|(field, _)| (*field).cmp(name)).ok()?;
+        fields.get(at).map(|(_, text)| *text).filter(|text| !text.is_empty())
     }
 
     /// What a type is, if that is known.
@@ -91,15 +108,15 @@ impl<'t> Descriptions<'t> {
 
     /// What a field of a type is, if that is known.
     pub fn of_field(&self, s: &Struct, field: &str) -> Option<&'t str> {
-        let own = self.definition(&s.name).and_then(|d| d.fields.get(field)).copied();
+        let own = self.definition(&s.name).and_then(|d| self.field(d, field));
         let common = || self.of_any_kind(field).filter(|_| !s.kinds.is_empty() && !is_list_meta(s, field));
-        own.filter(|text| !text.is_empty()).or_else(common)
+        own.or_else(common)
     }
 
     /// What `apiVersion`, `kind` and `metadata` are in any kind.
     pub fn of_any_kind(&self, field: &str) -> Option<&'t str> {
         let known = matches!(field, "apiVersion" | "kind" | "metadata");
-        self.definitions.get(ANY_KIND).filter(|_| known).and_then(|d| d.fields.get(field)).copied()
+        self.own(ANY_KIND).filter(|_| known).and_then(|d| self.field(d, field))
     }
 
     /// Walks from each kind of an older version and its hub at once, by the names of fields.
@@ -116,7 +133,7 @@ impl<'t> Descriptions<'t> {
         }
         while let Some((id, hub)) = open.pop_front() {
             let (s, hub) = (schemas.get(id), schemas.get(hub));
-            if self.definitions.contains_key(&*s.name) || self.hubs.contains_key(&*s.name) {
+            if self.own(&s.name).is_some() || self.hubs.contains_key(&*s.name) {
                 continue;
             }
             self.hubs.insert(&s.name, &hub.name);

@@ -51,7 +51,8 @@ impl Document {
     /// Those of `write`.
     pub fn new(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Document> {
         let (out, hash) = hashed(GzEncoder::new(Vec::new(), Compression::default()), write)?;
-        Ok(Document { gzip: out.finish()?.into(), hash })
+        // Kept for long: without the room that it grew into.
+        Ok(Document { gzip: out.finish()?.into_boxed_slice().into(), hash })
     }
 
     /// The hash alone.

@@ -11,13 +11,9 @@ use api::{Object, Value};
 
 /// Length-delimited: strings, messages.
 fn bytes(out: &mut Vec<u8>, field: u32, content: &[u8]) {
-    length_delimited(out, field, content.len());
-    out.extend_from_slice(content);
-}
-
-fn length_delimited(out: &mut Vec<u8>, field: u32, length: usize) {
     varint(out, u64::from(field << 3 | 2));
-    varint(out, length as u64);
+    varint(out, content.len() as u64);
+    out.extend_from_slice(content);
 }
 
 fn text(out: &mut Vec<u8>, field: u32, content: &str) {
@@ -66,22 +62,25 @@ pub fn head(title: &str, version: &str) -> Vec<u8> {
     out
 }
 
-/// What stands before `Document.paths = 8`, of this many bytes.
-pub fn paths_head(length: usize) -> Vec<u8> {
+/// `Document.paths = 8`, with one path. Readers of protobuf merge what they find of a message in several places, so that
+/// neither paths nor definitions have to be held together, which is megabytes.
+pub fn path(name: &str, item: &Value) -> Vec<u8> {
     let mut out = Vec::new();
-    length_delimited(&mut out, 8, length);
+    message(&mut out, 8, |paths| named_path(paths, name, item));
     out
 }
 
-/// What stands before `Document.definitions = 9`, of this many bytes.
-pub fn definitions_head(length: usize) -> Vec<u8> {
+/// `Document.definitions = 9`, with one definition: `Definitions.additional_properties = 1`: NamedSchema.
+pub fn definition(name: &str, value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
-    length_delimited(&mut out, 9, length);
+    if let Some(value) = value.as_object() {
+        message(&mut out, 9, |definitions| named_schema(definitions, 1, name, value));
+    }
     out
 }
 
 /// `Paths.path = 2`: NamedPathItem.
-pub fn path(out: &mut Vec<u8>, name: &str, item: &Value) {
+fn named_path(out: &mut Vec<u8>, name: &str, item: &Value) {
     let Some(item) = item.as_object() else { return };
     message(out, 2, |named| {
         text(named, 1, name);
@@ -168,13 +167,6 @@ fn parameters(out: &mut Vec<u8>, field: u32, owner: &Object) {
                 }),
             });
         });
-    }
-}
-
-/// `Definitions.additional_properties = 1`: NamedSchema.
-pub fn definition(out: &mut Vec<u8>, name: &str, value: &Value) {
-    if let Some(value) = value.as_object() {
-        named_schema(out, 1, name, value);
     }
 }
 
@@ -301,10 +293,9 @@ mod tests {
         ]
         .concat();
         assert_eq!(written(&value), expected);
-        let mut named = Vec::new();
-        definition(&mut named, "A", &value);
         let length = expected.len() as u8;
-        assert_eq!(named, [&[0x0a, length + 5, 0x0a, 1, b'A', 0x12, length], expected.as_slice()].concat());
+        let head = [0x4a, length + 7, 0x0a, length + 5, 0x0a, 1, b'A', 0x12, length];
+        assert_eq!(definition("A", &value), [&head, expected.as_slice()].concat());
     }
 
     /// v1.10's `create` and `apply` refused everything: `SchemaError(…): invalid object doesn't have additional properties`.

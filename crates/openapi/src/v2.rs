@@ -48,22 +48,9 @@ pub fn protobuf(
     release: &str,
 ) -> io::Result<()> {
     let mut parts = Sources::new(sources, descriptions, Dialect::V2);
-    let mut paths = Vec::new();
-    parts.each_path(None, |path, item| {
-        gnostic::path(&mut paths, path, item);
-        Ok(())
-    })?;
     out.write_all(&gnostic::head(TITLE, release))?;
-    out.write_all(&gnostic::paths_head(paths.len()))?;
-    out.write_all(&paths)?;
-    drop(paths);
-    let mut definitions = Vec::new();
-    parts.each_definition(|name, definition| {
-        gnostic::definition(&mut definitions, name, definition);
-        Ok(())
-    })?;
-    out.write_all(&gnostic::definitions_head(definitions.len()))?;
-    out.write_all(&definitions)
+    parts.each_path(None, |path, item| out.write_all(&gnostic::path(path, item)))?;
+    parts.each_definition(|name, definition| out.write_all(&gnostic::definition(name, definition)))
 }
 
 #[cfg(test)]
