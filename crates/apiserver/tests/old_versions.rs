@@ -148,3 +148,23 @@ async fn beta_versions_of_custom_resources_are_of_today() {
         "ingresses.example.com \"i\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
     );
 }
+
+/// Servers of old versions dropped what they did not know without a word; newer clients ask for one.
+#[tokio::test]
+async fn old_versions_warn_of_fields_only_when_asked() {
+    let cluster = Cluster::start().await;
+    let warned = async |path: String, version: &str| {
+        let mut object = deployment("w");
+        object["apiVersion"] = version.into();
+        object["spec"]["selector"] = json!({"matchLabels": {"app": "a"}});
+        object["spec"]["bogus"] = 1.into();
+        let request = Request::post(path).header("content-type", "application/json");
+        let request = request.body(Full::new(object.to_string().into())).unwrap();
+        let response = cluster.server.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 201);
+        response.headers().get_all("warning").iter().any(|w| w.to_str().unwrap().contains("bogus"))
+    };
+    assert!(warned(format!("{NEW}?dryRun=All"), "apps/v1").await);
+    assert!(!warned(format!("{OLD}?dryRun=All"), "extensions/v1beta1").await);
+    assert!(warned(format!("{OLD}?dryRun=All&fieldValidation=Warn"), "extensions/v1beta1").await);
+}

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use api::Value;
+use api::kinds::Era;
 use api::status::ApiError;
 use bytes::Bytes;
 use http::request::Parts;
@@ -60,6 +61,13 @@ impl Ctx {
         let mut warnings = self.warnings.lock();
         if !warnings.contains(&text) {
             warnings.push(text);
+        }
+    }
+
+    /// Adds a warning about what an object says. Servers of old versions knew none; clients that do ask for them.
+    pub fn warn_of_object(&self, text: impl Into<String>) {
+        if self.resource.era() == Era::Now || self.query.get("fieldValidation").is_some() {
+            self.warn(text);
         }
     }
 

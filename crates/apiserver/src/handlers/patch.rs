@@ -196,7 +196,7 @@ pub fn as_typed(
             return Err(kinds::misfit(&shown(), &why));
         }
         for text in strict {
-            ctx.warn(text);
+            ctx.warn_of_object(text);
         }
     }
     if kept && let Some(managed) = obj::metadata_mut(&mut changed).remove("managedFields") {

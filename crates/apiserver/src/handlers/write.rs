@@ -159,7 +159,7 @@ pub async fn before_update(
 /// Tells the client what is odd about a new object.
 pub fn warn_create(ctx: &Ctx, object: &Value) {
     for text in crate::registry::warnings::of(&ctx.resource, object, None) {
-        ctx.warn(text);
+        ctx.warn_of_object(text);
     }
 }
 
@@ -167,7 +167,7 @@ pub fn warn_create(ctx: &Ctx, object: &Value) {
 pub fn warn_update(ctx: &Ctx, subresource: &str, object: &Value, old: &Value) {
     if subresource.is_empty() {
         for text in crate::registry::warnings::of(&ctx.resource, object, Some(old)) {
-            ctx.warn(text);
+            ctx.warn_of_object(text);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Decoded {
     /// The object; the request's context learns the rest.
     pub fn tell(self, ctx: &Ctx) -> Value {
         for warning in self.warnings {
-            ctx.warn(warning);
+            ctx.warn_of_object(warning);
         }
         if self.empties {
             ctx.empties.store(true, Ordering::Relaxed);
