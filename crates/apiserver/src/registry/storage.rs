@@ -38,7 +38,15 @@ pub struct Storage {
 /// What the store says, as upstream's server passes it on.
 pub fn store_error(error: &store::Error) -> ApiError {
     match error {
-        store::Error::Timeout(_) => ApiError::timeout("request did not complete within the allotted timeout"),
+        store::Error::Timeout(_) => {
+            ApiError::timeout("request did not complete within requested timeout - context deadline exceeded")
+        }
+        store::Error::Unavailable(text) if text.starts_with("etcdserver:") => {
+            ApiError::new(500, "", text.clone())
+        }
+        store::Error::Unavailable(text) => {
+            ApiError::new(500, "", format!("rpc error: code = Unavailable desc = {text}"))
+        }
         store::Error::TooLarge(text) => ApiError::new(413, "RequestEntityTooLarge", text.clone()),
         other => ApiError::new(500, "", other.to_string()),
     }

@@ -162,8 +162,12 @@ impl EtcdStore {
         }
     }
 
+    /// etcd's own words as they are, those of the connection with where it led.
     fn unavailable(&self, why: &str) -> Error {
-        Error::Unavailable(format!("etcd at {}: {why}", self.endpoints))
+        match why.starts_with("etcdserver:") {
+            true => Error::Unavailable(why.to_owned()),
+            false => Error::Unavailable(format!("etcd at {}: {why}", self.endpoints)),
+        }
     }
 }
 
