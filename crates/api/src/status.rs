@@ -17,6 +17,8 @@ pub struct ApiError {
     pub message: String,
     /// `details`: name, group, kind, uid, causes, retryAfterSeconds. Empty when absent.
     pub details: Object,
+    /// `metadata.continue`: where a list may go on, when the token for that expired.
+    pub continue_token: Option<String>,
 }
 
 /// The name of a resource or kind with its group, as messages print it: `deployments.apps`, `pods`.
@@ -51,13 +53,19 @@ fn details(name: &str, of: GroupName<'_>) -> Object {
 impl ApiError {
     /// An error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { code, reason, message: message.into(), details: Object::new() }
+        ApiError { code, reason, message: message.into(), details: Object::new(), continue_token: None }
     }
 
     /// 404: no object of that name.
     pub fn not_found(resource: GroupName<'_>, name: &str) -> ApiError {
         let message = format!("{resource} \"{name}\" not found");
-        ApiError { code: 404, reason: "NotFound", message, details: details(name, resource) }
+        ApiError {
+            code: 404,
+            reason: "NotFound",
+            message,
+            details: details(name, resource),
+            continue_token: None,
+        }
     }
 
     /// 404: no such path. Upstream's text for an unknown resource below a known group version.
@@ -68,13 +76,25 @@ impl ApiError {
     /// 409: the name is taken.
     pub fn already_exists(resource: GroupName<'_>, name: &str) -> ApiError {
         let message = format!("{resource} \"{name}\" already exists");
-        ApiError { code: 409, reason: "AlreadyExists", message, details: details(name, resource) }
+        ApiError {
+            code: 409,
+            reason: "AlreadyExists",
+            message,
+            details: details(name, resource),
+            continue_token: None,
+        }
     }
 
     /// 409: the object changed meanwhile, or a precondition does not hold.
     pub fn conflict(resource: GroupName<'_>, name: &str, why: &str) -> ApiError {
         let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
-        ApiError { code: 409, reason: "Conflict", message, details: details(name, resource) }
+        ApiError {
+            code: 409,
+            reason: "Conflict",
+            message,
+            details: details(name, resource),
+            continue_token: None,
+        }
     }
 
     /// 422: validation found errors. `kind` carries the group and the kind (not the resource).
@@ -103,6 +123,7 @@ impl ApiError {
             reason: "Invalid",
             message: format!("{kind} \"{name}\" is invalid: {list}"),
             details: d,
+            continue_token: None,
         }
     }
 
@@ -118,13 +139,25 @@ impl ApiError {
         } else {
             format!("{resource} \"{name}\" is forbidden: {why}")
         };
-        ApiError { code: 403, reason: "Forbidden", message, details: details(name, resource) }
+        ApiError {
+            code: 403,
+            reason: "Forbidden",
+            message,
+            details: details(name, resource),
+            continue_token: None,
+        }
     }
 
     /// 405: the resource lacks this verb.
     pub fn method_not_supported(resource: GroupName<'_>, verb: &str) -> ApiError {
         let message = format!("{verb} is not supported on resources of kind \"{resource}\"");
-        ApiError { code: 405, reason: "MethodNotAllowed", message, details: details("", resource) }
+        ApiError {
+            code: 405,
+            reason: "MethodNotAllowed",
+            message,
+            details: details("", resource),
+            continue_token: None,
+        }
     }
 
     /// 410: a resource version or continue token is too old.
@@ -190,6 +223,9 @@ impl ApiError {
             }
             if !self.details.is_empty() {
                 fields.insert("details".into(), Value::Object(self.details.clone()));
+            }
+            if let Some(token) = &self.continue_token {
+                fields.insert("metadata".into(), json!({"continue": token}));
             }
         }
         status

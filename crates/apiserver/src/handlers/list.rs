@@ -164,7 +164,7 @@ fn expired(error: &cache::Error, token: &Token) -> ApiError {
          Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
          deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    e.details.insert("continue".into(), fresh.into());
+    e.continue_token = Some(fresh);
     e
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 struct Status<'a> {
     kind: &'static str,
     api_version: &'static str,
-    metadata: Empty,
+    metadata: Metadata<'a>,
     status: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     message: &'a str,
@@ -21,8 +21,11 @@ struct Status<'a> {
     code: u16,
 }
 
-#[derive(Serialize)]
-struct Empty {}
+#[derive(Default, Serialize)]
+struct Metadata<'a> {
+    #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
+    continue_token: Option<&'a str>,
+}
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,7 +92,7 @@ pub fn failure(error: &ApiError) -> Vec<u8> {
     encode(&Status {
         kind: "Status",
         api_version: "v1",
-        metadata: Empty {},
+        metadata: Metadata { continue_token: error.continue_token.as_deref() },
         status: "Failure",
         message: &error.message,
         reason: error.reason,
@@ -103,7 +106,7 @@ pub fn success(of: &Object, code: u16) -> Vec<u8> {
     encode(&Status {
         kind: "Status",
         api_version: "v1",
-        metadata: Empty {},
+        metadata: Metadata::default(),
         status: "Success",
         message: "",
         reason: "",
