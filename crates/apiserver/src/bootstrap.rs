@@ -8,6 +8,7 @@ use api::Value;
 use api::status::ApiError;
 use futures::future::try_join_all;
 use serde_json::json;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Server;
@@ -18,6 +19,10 @@ const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-no
 
 /// How often the server looks after its own service (upstream's `EndpointInterval`).
 const INTERVAL: Duration = Duration::from_secs(10);
+/// When the ranges are looked at again, to give back what crashes lost: after the start, later than any write of another
+/// server that was under way then; and from then on (upstream's `repairInterval`).
+const REPAIR_SECOND: Duration = Duration::from_secs(70);
+const REPAIR_INTERVAL: Duration = Duration::from_secs(180);
 /// The first and the longest pause after a failure.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -127,9 +132,11 @@ async fn api_services(server: &Server) -> Result<(), ApiError> {
 
 async fn repair_ranges(server: &Server) -> Result<(), ApiError> {
     let resource = server.registry().builtin("", "services")?;
-    let services = server.storage().all(&resource, "").await?;
-    let objects: Vec<Value> = services.into_iter().map(|s| s.object).collect();
-    server.allocators().repair(server.storage(), &objects).await
+    let services = || async {
+        let services = server.storage().all(&resource, "").await?;
+        Ok(services.into_iter().map(|s| s.object).collect::<Vec<Value>>())
+    };
+    server.allocators().repair(server.storage(), services).await
 }
 
 /// default/kubernetes: the first address of the range, port 443 to the secure port.
@@ -219,11 +226,17 @@ pub async fn run(server: Server, at: Advertised, seeded: CancellationToken, stop
         }
     }
     seeded.cancel();
+    let mut repair_at = Instant::now() + REPAIR_SECOND;
     loop {
         let result = async {
             own_service(&server, at).await?;
             own_endpoints(&server, at).await?;
-            namespaces(&server).await
+            namespaces(&server).await?;
+            if Instant::now() >= repair_at {
+                repair_at = Instant::now() + REPAIR_INTERVAL;
+                repair_ranges(&server).await?;
+            }
+            Ok::<_, ApiError>(())
         }
         .await;
         if let Err(error) = result {

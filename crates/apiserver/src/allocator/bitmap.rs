@@ -1,5 +1,7 @@
 //! One range: a bit for each thing, kept in the store as a `RangeAllocation` and changed by compare-and-write.
 
+use std::collections::BTreeSet;
+
 use api::status::ApiError;
 use api::{Object, Value};
 use base64::Engine;
@@ -55,12 +57,14 @@ pub struct Range {
     text: String,
     count: u32,
     state: Mutex<Option<State>>,
+    /// What the last repair found taken and not used.
+    idle: Mutex<BTreeSet<u32>>,
 }
 
 impl Range {
     /// A range under a key; `text` is how the range is written.
     pub fn new(key: String, text: String, count: u32) -> Range {
-        Range { key, text, count, state: Mutex::new(None) }
+        Range { key, text, count, state: Mutex::default(), idle: Mutex::default() }
     }
 
     async fn load(&self, storage: &Storage) -> Result<State, ApiError> {
@@ -167,19 +171,34 @@ impl Range {
         Ok(!self.load(storage).await?.has(n))
     }
 
-    /// Makes exactly these things taken.
-    pub async fn reset(&self, storage: &Storage, taken: &[u32]) -> Result<(), ApiError> {
-        *self.state.lock().await = None;
+    /// What is taken now.
+    pub async fn taken(&self, storage: &Storage) -> Result<BTreeSet<u32>, ApiError> {
+        let state = self.load(storage).await?;
+        Ok((0..self.count).filter(|n| state.has(*n)).collect())
+    }
+
+    /// Brings the range to what is used. `taken` is what was taken before it was looked who uses what.
+    ///
+    /// What is taken and not used may belong to a write that is under way, in this server or another. So it is given back
+    /// only when this look and the one before find it so; looks are further apart than any write takes.
+    pub async fn repair(
+        &self,
+        storage: &Storage,
+        taken: &BTreeSet<u32>,
+        used: &BTreeSet<u32>,
+    ) -> Result<(), ApiError> {
+        let idle: BTreeSet<u32> = taken.difference(used).copied().collect();
+        let lost: Vec<u32> = idle.intersection(&*self.idle.lock().await).copied().collect();
         let length = (self.count as usize).div_ceil(8);
         self.change(storage, |state| {
-            state.bits = vec![0; length];
-            for n in taken {
-                state.set(*n, true);
-            }
+            state.bits.resize(length, 0);
+            lost.iter().for_each(|n| state.set(*n, false));
+            used.iter().for_each(|n| state.set(*n, true));
             Some(())
         })
-        .await
-        .map(|_| ())
+        .await?;
+        *self.idle.lock().await = idle;
+        Ok(())
     }
 }
 
@@ -206,5 +225,28 @@ mod tests {
         assert_eq!(one.take_any(&storage, 0).await.unwrap(), Err(RangeError::Full));
         two.release(&storage, 5).await.unwrap();
         assert_eq!(one.take(&storage, 5).await.unwrap(), Ok(()));
+    }
+
+    /// A create that another server had under way when this one started lost its address to the repair.
+    #[tokio::test]
+    async fn a_repair_takes_nothing_from_a_write_that_is_under_way() {
+        let store = Arc::new(store::MemoryStore::new());
+        let storage = Storage::new(store, "/registry", Duration::from_secs(60));
+        let range = Range::new("/registry/ranges/x".into(), "0-31".into(), 32);
+        let none = BTreeSet::new();
+        range.take(&storage, 3).await.unwrap().unwrap();
+        let first_look = range.taken(&storage).await.unwrap();
+        range.repair(&storage, &first_look, &BTreeSet::from([7])).await.unwrap();
+        assert_eq!(
+            range.taken(&storage).await.unwrap(),
+            BTreeSet::from([3, 7]),
+            "used and unmarked: marked at once"
+        );
+        range.take(&storage, 4).await.unwrap().unwrap();
+        let second_look = range.taken(&storage).await.unwrap();
+        range.repair(&storage, &second_look, &BTreeSet::from([7])).await.unwrap();
+        assert_eq!(range.taken(&storage).await.unwrap(), BTreeSet::from([4, 7]), "idle at two looks: lost");
+        range.repair(&storage, &none, &BTreeSet::from([4, 7])).await.unwrap();
+        assert_eq!(range.take(&storage, 4).await.unwrap(), Err(RangeError::Taken));
     }
 }

@@ -7,6 +7,7 @@ mod service;
 
 pub use bitmap::{Range, RangeError};
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use api::Value;
@@ -39,9 +40,17 @@ impl Held {
         }
     }
 
-    /// The write failed.
+    /// Nothing was written: everything goes back.
     pub async fn release(self, ctx: &Ctx) {
         ctx.server.allocators().give_back(ctx.server.storage(), &self.taken).await;
+    }
+
+    /// The write failed. When the store did not say no, it may have happened all the same: what was taken stays taken
+    /// then, and a repair gives it back if nobody has it.
+    pub async fn failed(self, ctx: &Ctx, why: &ApiError) {
+        if why.code < 500 {
+            self.release(ctx).await;
+        }
     }
 }
 
@@ -51,6 +60,7 @@ pub struct Allocators {
     ports: Range,
     network: Network,
     port_range: (u16, u16),
+    repaired: tokio::sync::watch::Sender<bool>,
 }
 
 /// An IPv4 network.
@@ -112,6 +122,7 @@ impl Allocators {
             ports: Range::new(format!("{prefix}/ranges/servicenodeports"), range_text, port_count),
             network,
             port_range,
+            repaired: tokio::sync::watch::Sender::new(false),
         })
     }
 
@@ -138,7 +149,7 @@ impl Allocators {
                 },
             };
             if let Err(error) = result {
-                tracing::warn!(?thing, %error, "cannot give back; the next start repairs this");
+                tracing::warn!(?thing, %error, "cannot give back; a repair will");
             }
         }
     }
@@ -175,16 +186,30 @@ impl Allocators {
         self.give_back(storage, &Allocators::things(service)).await;
     }
 
-    /// Makes the ranges say what the services have, at start.
-    pub async fn repair(&self, storage: &Storage, services: &[Value]) -> Result<(), ApiError> {
-        let (mut addresses, mut ports) = (Vec::new(), Vec::new());
-        for thing in services.iter().flat_map(Allocators::things) {
+    /// Makes the ranges say what the services have; `services` reads them from the store. Until this was done once,
+    /// nothing is given: a service that another process wrote may have what its range, left by a crash, does not say.
+    pub async fn repair<F>(&self, storage: &Storage, services: impl FnOnce() -> F) -> Result<(), ApiError>
+    where
+        F: Future<Output = Result<Vec<Value>, ApiError>>,
+    {
+        // In this order: what a service has that came too late to be seen, was not taken either.
+        let taken = (self.addresses.taken(storage).await?, self.ports.taken(storage).await?);
+        let (mut addresses, mut ports) = (BTreeSet::new(), BTreeSet::new());
+        for thing in services().await?.iter().flat_map(Allocators::things) {
             match thing {
                 Thing::Address(a) => addresses.extend(self.address_offset(a)),
                 Thing::Port(p) => ports.extend(self.port_offset(p)),
             }
         }
-        self.addresses.reset(storage, &addresses).await?;
-        self.ports.reset(storage, &ports).await
+        self.addresses.repair(storage, &taken.0, &addresses).await?;
+        self.ports.repair(storage, &taken.1, &ports).await?;
+        self.repaired.send_replace(true);
+        Ok(())
+    }
+
+    /// Waits until the ranges are repaired for the first time.
+    async fn ready(&self) {
+        // The sender lives as long as this.
+        let _ = self.repaired.subscribe().wait_for(|repaired| *repaired).await;
     }
 }

@@ -29,6 +29,7 @@ impl Allocators {
         service: &mut Value,
         dry_run: bool,
     ) -> Result<Held, ApiError> {
+        self.ready().await;
         let mut held = Held::default();
         match self.fill(ctx, service, None, dry_run, &mut held).await {
             Ok(()) => Ok(held),
@@ -47,6 +48,7 @@ impl Allocators {
         old: &Value,
         dry_run: bool,
     ) -> Result<Held, ApiError> {
+        self.ready().await;
         let mut held = Held::default();
         patch_from_old(service, old);
         if let Err(error) = self.fill(ctx, service, Some(old), dry_run, &mut held).await {

@@ -136,7 +136,7 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
             Ok(Saved { object, text })
         }
         Err(error) => {
-            held.release(ctx).await;
+            held.failed(ctx, &error).await;
             Err(error)
         }
     }

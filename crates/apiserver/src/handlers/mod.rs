@@ -159,6 +159,10 @@ fn route(ctx: &Ctx) -> Result<(), ApiError> {
         return Err(ApiError::no_such_resource());
     }
     if info.subresource.is_empty() {
+        // What has only subresources has no path of its own.
+        if resource.verbs.is_empty() {
+            return Err(ApiError::no_such_resource());
+        }
         if !info.name.is_empty() {
             if all_namespaces {
                 return Err(ApiError::no_such_resource());

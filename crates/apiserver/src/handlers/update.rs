@@ -229,17 +229,16 @@ pub async fn store_changed(
             Ok(Err(now))
         }
         Err(error) => {
-            held.release(ctx).await;
+            held.failed(ctx, &error).await;
             Err(error)
         }
     }
 }
 
-/// An object whose deletion only waited for its finalizers goes when the last one is taken away.
+/// An object that is being deleted goes with the first write that leaves it no finalizer (`ShouldDeleteDuringUpdate`).
 fn ends(object: &Value, old: &Value) -> bool {
-    let waits = obj::finalizers(object).is_empty() && !obj::finalizers(old).is_empty();
-    let grace = obj::meta_number(object, "deletionGracePeriodSeconds").unwrap_or(0);
-    waits && obj::deleting(object) && grace == 0
+    let grace = obj::meta_number(old, "deletionGracePeriodSeconds").unwrap_or(0);
+    obj::finalizers(object).is_empty() && obj::deleting(old) && grace == 0
 }
 
 async fn put(

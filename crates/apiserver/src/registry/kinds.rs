@@ -60,6 +60,22 @@ pub fn resource(of: &api::kinds::Resource, custom: bool) -> Resource {
     }
 }
 
+/// What has no verbs of its own (`extensions/v1beta1` has of `replicationcontrollers` only `/scale`) shows the objects of
+/// the core group.
+fn part_of(part: &Resource, whole: &Resource) -> Resource {
+    Resource {
+        group: part.group.clone(),
+        version: part.version.clone(),
+        kind: part.kind.clone(),
+        verbs: Vec::new(),
+        short_names: part.short_names.clone(),
+        categories: part.categories.clone(),
+        storage_version_hash: part.storage_version_hash.clone(),
+        subresources: part.subresources.clone(),
+        ..whole.clone()
+    }
+}
+
 trait KindName {
     fn as_ref_kind(&self) -> &str;
 }
@@ -78,7 +94,13 @@ pub fn registry(options: &Options) -> Result<Registry, (&'static str, String)> {
     let config = RuntimeConfig::parse(&options.runtime_config, all).map_err(|why| ("runtime-config", why))?;
     let emulated = emulated(options).map_err(|why| ("emulated-version", why))?;
     let served = all.only(|r| config.serves(r) && emulated.is_none_or(|e| e.serves(r)));
-    let resources: Vec<Resource> = served.resources().map(|r| resource(r, false)).collect();
+    let mut resources: Vec<Resource> = served.resources().map(|r| resource(r, false)).collect();
+    let core: Vec<Resource> = all.in_version("", "v1").iter().map(|r| resource(r, false)).collect();
+    for part in resources.iter_mut().filter(|r| r.verbs.is_empty()) {
+        if let Some(whole) = core.iter().find(|r| r.plural == part.plural) {
+            *part = part_of(part, whole);
+        }
+    }
     let hubs = all.iter().map(|kind| resource(&api::kinds::Resource { kind: kind.clone(), index: 0 }, false));
     Ok(Registry::new(resources, hubs, served))
 }

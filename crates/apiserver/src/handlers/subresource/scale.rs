@@ -71,7 +71,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             ctx.asked(200, &accept, changed)
         }
         "patch" => {
-            let (patch_type, bytes, options) = patch::read(ctx, body, true).await?;
+            let (patch_type, bytes, options) = patch::read(ctx, body, ctx.resource.custom).await?;
             if patch_type == PatchType::Apply {
                 let config = managed::configuration(ctx, &bytes, &options)?;
                 let wanted = |old: &Value, managed: Managed| {

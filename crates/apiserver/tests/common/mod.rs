@@ -1,0 +1,114 @@
+//! A server in this process, asked as a tower service: no sockets.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+pub(crate) mod events;
+
+use std::sync::Arc;
+
+use apiserver::{Options, Server};
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use store::{MemoryStore, Store};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// A seeded server; it ends with the value.
+pub(crate) struct Cluster {
+    /// The server.
+    pub(crate) server: Server,
+    stop: CancellationToken,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A whole answer.
+pub(crate) struct Answer {
+    /// The status code.
+    pub(crate) code: u16,
+    /// The body.
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+}
+
+impl Cluster {
+    /// What the tests' servers are started with.
+    pub(crate) fn options() -> Options {
+        Options {
+            service_cluster_ip_range: "10.0.0.0/16".into(),
+            disable_admission_plugins: vec!["ServiceAccount".into()],
+            cert_dir: "/nonexistent".into(),
+            ..Options::default()
+        }
+    }
+
+    /// Starts a server on the memory store and waits until it is seeded.
+    pub(crate) async fn start_with(options: Options) -> Cluster {
+        Cluster::start_on(Arc::new(MemoryStore::new()), options).await
+    }
+
+    /// Starts a server on a store and waits until it is seeded.
+    pub(crate) async fn start_on(store: Arc<dyn Store>, options: Options) -> Cluster {
+        let stop = CancellationToken::new();
+        let seeded = CancellationToken::new();
+        let server = Server::new(options, store, stop.clone()).unwrap();
+        apiserver::start(&server, seeded.clone(), &stop);
+        seeded.cancelled().await;
+        Cluster { server, stop }
+    }
+
+    /// Sends a request and gives the answer as it begins.
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> http::Response<apiserver::http::Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.server.clone().oneshot(request.body(Full::new(body)).unwrap()).await.unwrap()
+    }
+
+    /// Sends a request; the body is JSON unless `content-type` says otherwise, and none when it is null.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let mut headers = headers.to_vec();
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            headers.push(("content-type", "application/json"));
+        }
+        let (parts, body) = self.open(method, path, &headers, bytes).await.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer { code: parts.status.as_u16(), bytes }
+    }
+
+    /// GET.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], &Value::Null).await
+    }
+
+    /// POST.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, &[], body).await
+    }
+}
