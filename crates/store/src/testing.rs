@@ -96,6 +96,36 @@ impl Etcd {
         }
     }
 
+    /// The member that leads, asked from those that answer; waits for an election to end.
+    pub async fn leader(&self) -> Result<usize, String> {
+        let found = async {
+            loop {
+                if let Some(number) = self.leader_now().await {
+                    return number;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(START_TIMEOUT, found).await.map_err(|_| "no member leads".into())
+    }
+
+    async fn leader_now(&self) -> Option<usize> {
+        let mut ids = Vec::new();
+        let mut leaders = Vec::new();
+        for member in &self.members {
+            let options = etcd_client::ConnectOptions::new().with_timeout(Duration::from_secs(1));
+            let status = match etcd_client::Client::connect([&member.client], Some(options)).await {
+                Ok(mut client) => client.status().await.ok(),
+                Err(_) => None,
+            };
+            ids.push(status.as_ref().and_then(|s| s.header()).map(etcd_client::ResponseHeader::member_id));
+            leaders.extend(status.map(|s| s.leader()));
+        }
+        // All that answer must agree: a member that was cut off still names the old one.
+        let leader = leaders.first().filter(|l| **l != 0 && leaders.iter().all(|other| other == *l))?;
+        ids.iter().position(|id| id.as_ref() == Some(leader))
+    }
+
     /// A store on this cluster.
     pub async fn store(&self) -> Result<EtcdStore, crate::Error> {
         let mut options = EtcdOptions::new(self.endpoints());
