@@ -73,7 +73,12 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         "patch" => {
             let (patch_type, bytes, options) = patch::read(ctx, body, ctx.resource.custom).await?;
             if patch_type == PatchType::Apply {
-                let config = managed::configuration(ctx, &bytes, &options)?;
+                let mut config = managed::configuration(ctx, &bytes, &options)?;
+                // The scales of 2018 keep the number in the same place.
+                let own = group_version(&sub.group, &sub.version);
+                if config.get("apiVersion").and_then(Value::as_str) == Some(&own) {
+                    config.insert("apiVersion".into(), VERSION.into());
+                }
                 let wanted = |old: &Value, managed: Managed| {
                     let live = plain(&scale_of(ctx, &sub, old), managed);
                     managed::write_scale(ctx, &live, ScaleWrite::Apply(&config), &options).map(Wanted::of)
