@@ -402,6 +402,11 @@ mod tests {
         assert_eq!(s.go_type(&overhead.ty), "v1.ResourceList");
         assert!(matches!(&overhead.ty, Type::Map(m) if m.value == Type::Quantity));
         assert!(pod_spec.field("Containers").is_none());
+        // The name of the lists was taken for that of the map.
+        let user = s.get(s.by_name("io.k8s.api.authentication.v1.UserInfo").unwrap());
+        let extra = &user.field("extra").unwrap().ty;
+        assert_eq!(s.go_type(extra), "map[string]v1.ExtraValue");
+        assert!(matches!(extra, Type::Map(m) if s.go_type(&m.value) == "v1.ExtraValue"));
     }
 
     #[test]

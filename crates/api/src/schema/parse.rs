@@ -123,6 +123,13 @@ fn field(line: &'static str, ids: &HashMap<&'static str, StructId>) -> Option<Fi
 }
 
 fn ty(text: &'static str, ids: &HashMap<&'static str, StructId>) -> Type {
+    // In a map of lists the lists have the name: `{}[]string@v1.ExtraValue`.
+    if let Some((key, lists)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}'))
+        && lists.starts_with("[]")
+    {
+        let value = ty(lists, ids);
+        return Type::Map(Box::new(Map { value, atomic: false, key_go_type: key.into(), go_type: None }));
+    }
     let (text, go_type) = match text.split_once('@') {
         Some((text, go)) => (text, Some(Name::Borrowed(go))),
         None => (text, None),
