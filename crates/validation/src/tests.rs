@@ -150,6 +150,34 @@ fn schemas_are_structural() {
     );
 }
 
+/// Rules that look at what was before were let through where nobody can tell what that was.
+#[test]
+fn rules_know_the_value_of_before_where_it_can_be_found() {
+    let of = |schema: Value| {
+        says(&definition(json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+            "list": schema}}}})))
+    };
+    let item = |rule: Value| json!({"type": "string", "maxLength": 9, "x-kubernetes-validations": [rule]});
+    let list = |rule: Value| json!({"type": "array", "maxItems": 9, "items": item(rule)});
+    let path = "spec.validation.openAPIV3Schema.properties[spec].properties[list]";
+    assert_eq!(
+        of(list(json!({"rule": "self == oldSelf"}))),
+        [format!(
+            "{path}.items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be used on \
+             the uncorrelatable portion of the schema within {path}"
+        )]
+    );
+    assert!(of(item(json!({"rule": "self == oldSelf"}))).is_empty());
+    assert!(of(item(json!({"rule": "oldSelf.hasValue()", "optionalOldSelf": true}))).is_empty());
+    assert_eq!(
+        of(item(json!({"rule": "self == 'a'", "optionalOldSelf": true}))),
+        [format!(
+            "{path}.x-kubernetes-validations[0].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used \
+             in rule"
+        )]
+    );
+}
+
 #[test]
 fn the_name_of_a_definition_is_its_resource() {
     let mut crd = definition(json!({"type": "object"}));

@@ -124,6 +124,24 @@ pub(crate) fn compile(text: &str, variables: &Variables) -> Result<Type, String>
     Err(format!("compilation failed: {}", shown.join("\n")))
 }
 
+/// Whether an expression that compiles looks at a variable.
+pub(crate) fn uses(text: &str, variable: &str) -> bool {
+    parse::parse(text).is_ok_and(|node| names(&node, variable))
+}
+
+fn names(node: &parse::Node<'_>, variable: &str) -> bool {
+    use parse::What;
+    let any = |nodes: &[parse::Node<'_>]| nodes.iter().any(|n| names(n, variable));
+    match &node.what {
+        What::Name(name) => *name == variable,
+        What::Literal(_) | What::True | What::Null => false,
+        What::Operator(_, inner) | What::List(inner) | What::Message(_, inner) => any(inner),
+        What::Select(of, _) => names(of, variable),
+        What::Call(of, _, arguments) => of.as_ref().is_some_and(|of| names(of, variable)) || any(arguments),
+        What::Map(entries) => entries.iter().any(|(k, v)| names(k, variable) || names(v, variable)),
+    }
+}
+
 /// What is wrong with an expression that has to give one of these types.
 pub(crate) fn problem(text: &str, variables: &Variables, wanted: &[Type]) -> Option<String> {
     let found = match compile(text, variables) {

@@ -9,38 +9,63 @@ use crate::golang;
 use crate::value::Get;
 
 /// Checks the rules of a schema and of those inside it; below `not` and the like there are none.
-pub(super) fn rules(s: &Value, is_resource: bool, path: &Path<'_>, errs: &mut ErrorList) {
+pub(super) fn rules(s: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+    inside(s, true, None, path, errs);
+}
+
+/// `lost`: from where on a value cannot be told to be that of before.
+fn inside(s: &Value, is_resource: bool, lost: Option<&str>, path: &Path<'_>, errs: &mut ErrorList) {
     if let Some(more) = s.at("additionalProperties").filter(|more| more.is_object()) {
-        rules(more, false, &path.child("additionalProperties"), errs);
+        inside(more, false, lost, &path.child("additionalProperties"), errs);
     }
+    let here = path.to_string();
+    let atomic = (s.str("x-kubernetes-map-type") == "atomic").then_some(here.as_str());
     let properties = path.child("properties");
     for (name, property) in s.entries("properties") {
-        rules(property, false, &properties.key(name), errs);
+        inside(property, false, lost.or(atomic), &properties.key(name), errs);
     }
     if let Some(items) = s.at("items") {
-        rules(items, false, &path.child("items"), errs);
+        let unkeyed = (s.str("x-kubernetes-list-type") != "map").then_some(here.as_str());
+        inside(items, false, lost.or(unkeyed), &path.child("items"), errs);
     }
     let all = s.list("x-kubernetes-validations");
     if all.is_empty() {
         return;
     }
     let own = type_of(s, is_resource);
-    let variables: Variables = vec![("self".to_owned(), own.clone()), ("oldSelf".to_owned(), own)];
     let list = path.child("x-kubernetes-validations");
     for (i, rule) in all.iter().enumerate() {
         let path = list.index(i);
+        // What may be missing is another type, which is not looked into.
+        let before = if rule.flag("optionalOldSelf") { Type::Dyn } else { own.clone() };
+        let variables: Variables = vec![("self".to_owned(), own.clone()), ("oldSelf".to_owned(), before)];
         let mut check = |field: &str, wanted: &Type, otherwise: &str| {
             let problem = match cel::compile(rule.str(field), &variables) {
-                Ok(found) if found.fits(wanted) => return,
+                Ok(found) if found.fits(wanted) => return true,
                 Ok(_) => otherwise.to_owned(),
                 Err(problem) => problem,
             };
             let shown = golang::shown("apiextensions.ValidationRule", rule);
             errs.invalid(&path.child(field), shown, problem);
+            false
         };
-        check("rule", &Type::Bool, "cel expression must evaluate to a bool");
+        let compiles = check("rule", &Type::Bool, "cel expression must evaluate to a bool");
         if !rule.str("messageExpression").is_empty() {
             check("messageExpression", &Type::String, "messageExpression must evaluate to a string");
+        }
+        if compiles && cel::uses(rule.str("rule"), "oldSelf") {
+            if let Some(lost) = lost {
+                let why = format!(
+                    "oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
+                );
+                errs.invalid(&path.child("rule"), rule.str("rule"), why);
+            }
+        } else if let Some(set) = rule.opt_flag("optionalOldSelf") {
+            errs.invalid(
+                &path.child("optionalOldSelf"),
+                set,
+                "may not be set if oldSelf is not used in rule",
+            );
         }
     }
 }

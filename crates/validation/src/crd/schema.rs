@@ -118,7 +118,7 @@ pub(super) fn validation(
     let is_structural = unreadable.is_none() && before_check == before_structure;
     check(schema, &at, options, &root, errs);
     if options.structural && is_structural && errs.len() == before_check {
-        expressions::rules(schema, true, &root, errs);
+        expressions::rules(schema, &root, errs);
     }
     if let Some(problem) = unreadable
         && errs.len() == before
