@@ -176,6 +176,14 @@ pub fn cidr_warnings(path: &str, value: &str) -> Vec<String> {
     net::cidr_warnings(path, value)
 }
 
+/// What is wrong with the addresses and address families of a service, looked at before any is given
+/// (`ValidateServiceClusterIPsRelatedFields`).
+pub fn validate_service_addresses(service: &Value, old: Option<&Value>) -> ErrorList {
+    let mut errs = ErrorList::new();
+    core::service::cluster_ips(service.get("spec").unwrap_or(&Value::Null), old, &mut errs);
+    errs
+}
+
 /// What Go says of a `kubernetes.io/tls` secret whose certificate or key is no PEM text.
 pub fn tls_secret_warning(secret: &Value) -> Option<String> {
     core::secret_tls::warning(secret)

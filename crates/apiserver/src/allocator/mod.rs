@@ -2,6 +2,7 @@
 //! whatever crashes when (`pkg/registry/core/service/{allocator,ipallocator,portallocator}`).
 
 mod bitmap;
+mod families;
 mod ports;
 mod service;
 

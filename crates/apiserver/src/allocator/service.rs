@@ -5,7 +5,7 @@ use api::field::{Error, Path};
 use api::status::ApiError;
 use serde_json::json;
 
-use super::{Allocators, Held, Thing};
+use super::{Allocators, Held, Thing, families};
 use crate::handlers::Ctx;
 use crate::registry::obj;
 
@@ -18,7 +18,7 @@ pub(super) fn wants_health_port(service: &Value) -> bool {
 }
 
 fn refused(service: &Value, error: Error) -> ApiError {
-    ApiError::invalid(api::status::GroupName { group: "", name: "Service" }, obj::name(service), &vec![error])
+    families::invalid(service, &vec![error])
 }
 
 impl Allocators {
@@ -68,14 +68,13 @@ impl Allocators {
         dry_run: bool,
         held: &mut Held,
     ) -> Result<(), ApiError> {
-        let had = old.map(Allocators::things).unwrap_or_default();
         if service_type(service) == "ExternalName" {
             let spec = obj::child_mut(service, "spec");
             for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
                 spec.remove(field);
             }
         } else {
-            self.fill_address(ctx, service, &had, dry_run, held).await?;
+            self.fill_address(ctx, service, old, dry_run, held).await?;
         }
         self.fill_ports(ctx, service, old, dry_run, held).await
     }
@@ -84,82 +83,46 @@ impl Allocators {
         &self,
         ctx: &Ctx,
         service: &mut Value,
-        had: &[Thing],
+        old: Option<&Value>,
         dry_run: bool,
         held: &mut Held,
     ) -> Result<(), ApiError> {
-        let mut address = obj::text_at(service, "spec.clusterIP").to_owned();
-        if address.is_empty() {
-            address =
-                obj::strings(obj::at(service, "spec.clusterIPs")).into_iter().next().unwrap_or_default();
-        }
-        let clash = |field: &str, value: &Value, why: &str| {
-            refused(service, Error::invalid(&Path::new(field), value, why))
-        };
-        let given =
-            obj::at(service, "spec.clusterIPs").filter(|l| l.as_array().is_some_and(|l| !l.is_empty()));
-        if let Some(given) = given
-            && obj::text_at(service, "spec.clusterIP").is_empty()
-        {
-            return Err(clash("spec.clusterIPs", given, "must be empty when `clusterIP` is not specified"));
-        }
-        let policy = obj::text_at(service, "spec.ipFamilyPolicy");
-        if policy == "RequireDualStack" && address != "None" {
-            let why = "this cluster is not configured for dual-stack services";
-            return Err(clash("spec.ipFamilyPolicy", &Value::from(policy), why));
+        families::complete(service, old)?;
+        // Only a service that had none gets an address; another one in its place is refused later.
+        let named = |s: &Value| service_type(s) == "ExternalName";
+        let address = obj::text_at(service, "spec.clusterIP").to_owned();
+        if address == "None" || old.is_some_and(|old| !named(old) && !address.is_empty()) {
+            return Ok(());
         }
         let storage = ctx.server.storage();
-        let full = || ApiError::internal("failed to allocate a serviceIP: range is full");
-        if address.is_empty() {
+        let address = if address.is_empty() {
             let n = self.addresses.take_any(storage, static_addresses(self.network.size())).await?;
-            let n = n.map_err(|_| full())?;
-            let taken = self.network.nth(n + 1);
+            let full = |_| ApiError::internal("failed to allocate a serviceIP: range is full");
+            let taken = self.network.nth(n.map_err(full)? + 1);
             held_or_back(self, ctx, held, Thing::Address(taken), dry_run).await;
-            address = taken.to_string();
-        } else if address != "None"
-            && let Ok(wanted) = address.parse()
-            && !had.contains(&Thing::Address(wanted))
-        {
+            taken.to_string()
+        } else {
             let clash = |why: String| {
-                let value = json!([address]);
+                let given = obj::at(service, "spec.clusterIPs").cloned().unwrap_or_default();
                 let detail = format!("failed to allocate IP {address}: {why}");
-                refused(service, Error::invalid(&Path::new("spec.clusterIPs"), &value, detail))
+                refused(service, Error::invalid(&Path::new("spec.clusterIPs"), &given, detail))
             };
-            let Some(n) = self.address_offset(wanted) else {
-                let why = format!(
-                    "the provided network does not match the current range, the provided IP ({address}) is not in the \
-                     valid range. The range of valid IPs is {}",
+            let wanted: Option<std::net::Ipv4Addr> = address.parse().ok();
+            let Some((wanted, n)) = wanted.and_then(|w| Some((w, self.address_offset(w)?))) else {
+                return Err(clash(format!(
+                    "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}",
                     self.network
-                );
-                let why = why.replacen(
-                    "the provided network does not match the current range, the provided IP",
-                    "the provided IP",
-                    1,
-                );
-                return Err(clash(why));
+                )));
             };
             match self.addresses.take(storage, n).await? {
                 Ok(()) => held_or_back(self, ctx, held, Thing::Address(wanted), dry_run).await,
                 Err(_) => return Err(clash("provided IP is already allocated".into())),
             }
-        }
-        let selects =
-            obj::at(service, "spec.selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty());
+            address
+        };
         let spec = obj::child_mut(service, "spec");
-        // A headless service without a selector may have endpoints of any family.
-        let open = address == "None"
-            && !selects
-            && spec.get("ipFamilies").is_none()
-            && spec.get("ipFamilyPolicy").is_none();
-        if open {
-            spec.insert("ipFamilyPolicy".into(), "RequireDualStack".into());
-            spec.insert("ipFamilies".into(), json!(["IPv4", "IPv6"]));
-        }
-        let families = if address.contains(':') { json!(["IPv6"]) } else { json!(["IPv4"]) };
-        spec.insert("clusterIP".into(), address.clone().into());
-        spec.entry("clusterIPs").or_insert_with(|| json!([address]));
-        spec.entry("ipFamilies").or_insert(families);
-        spec.entry("ipFamilyPolicy").or_insert_with(|| "SingleStack".into());
+        spec.insert("clusterIPs".into(), json!([address]));
+        spec.insert("clusterIP".into(), address.into());
         Ok(())
     }
 }

@@ -69,6 +69,7 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
                 ));
             }
         }
+        ("", "resourcequotas") if old.is_none() => quota(&mut out, object),
         ("", "services") => service(&mut out, object),
         ("", "nodes") => node(&mut out, object),
         ("", "endpoints") => addresses::endpoints(&mut out, object),
@@ -145,6 +146,24 @@ fn workload(out: &mut Vec<String>, resource: &Resource, path: &str, object: &Val
     }
     if let Some(template) = obj::at(object, path) {
         pods::check(out, path, template);
+    }
+}
+
+/// A quota that lets more be asked for than be used.
+fn quota(out: &mut Vec<String>, object: &Value) {
+    let hard = obj::at(object, "spec.hard");
+    let amount = |name: &str| {
+        let text = hard?.get(name)?.as_str()?;
+        Some((text.to_owned(), api::quantity::Quantity::parse(text).ok()?))
+    };
+    for name in ["cpu", "memory", "storage", "ephemeral-storage"] {
+        let asked = format!("requests.{name}");
+        let bare = matches!(name, "cpu" | "memory") && amount(&asked).is_none();
+        let (asked, used) = (if bare { name.to_owned() } else { asked }, format!("limits.{name}"));
+        let (Some((request, least)), Some((limit, most))) = (amount(&asked), amount(&used)) else { continue };
+        if least > most {
+            out.push(format!("ResourceQuota {asked} ({request}) should be less than {used} ({limit})"));
+        }
     }
 }
 

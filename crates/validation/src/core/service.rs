@@ -208,7 +208,7 @@ fn session_affinity(spec: &Value, errs: &mut ErrorList) {
 }
 
 /// `ValidateServiceClusterIPsRelatedFields`.
-fn cluster_ips(spec: &Value, old: Option<&Value>, errs: &mut ErrorList) {
+pub(crate) fn cluster_ips(spec: &Value, old: Option<&Value>, errs: &mut ErrorList) {
     if spec.str("type") == "ExternalName" {
         return;
     }

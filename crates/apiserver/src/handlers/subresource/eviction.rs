@@ -141,10 +141,24 @@ fn decrement(ctx: &Ctx, budget: &mut Value) -> Result<(), ApiError> {
     }
     if allowed == 0 {
         let (wanted, has) = (number("status.desiredHealthy"), number("status.currentHealthy"));
-        let message = if has <= wanted {
-            format!("The disruption budget {name} needs {wanted} healthy pods and has {has} currently")
-        } else {
-            format!("The disruption budget {name} does not allow evicting pods currently")
+        let conditions = obj::at(budget, "status.conditions").and_then(Value::as_array);
+        let of = |c: &Value, field: &str| c.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut found = conditions.into_iter().flatten();
+        let why = found
+            .find(|c| of(c, "type") == "DisruptionAllowed" && of(c, "status") == "False")
+            .map(|c| (of(c, "reason"), of(c, "message")))
+            .filter(|(_, message)| !message.is_empty());
+        let closed = format!("The disruption budget {name} does not allow evicting pods currently");
+        let message = match why {
+            // The numbers mean nothing then.
+            Some((reason, message)) if reason == "SyncFailed" => {
+                format!("{closed} because it failed sync: {message}")
+            }
+            _ if has <= wanted => {
+                format!("The disruption budget {name} needs {wanted} healthy pods and has {has} currently")
+            }
+            Some((reason, message)) => format!("{closed} ({reason}): {message}"),
+            None => closed,
         };
         return Err(refused(message, 0));
     }
