@@ -6,7 +6,6 @@ mod documents;
 use std::sync::Arc;
 
 use api::status::ApiError;
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use openapi::Document;
@@ -36,17 +35,20 @@ pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Res
         _ if !get => Err(crate::handlers::method_not_allowed()),
         "/openapi/v2" => v2(&generation, &parts.headers).await,
         "/swagger-2.0.0.pb-v1" => {
-            generation.v2(true).await.and_then(|d| document(d, &parts.headers, PROTOBUF_OLD))
+            generation.v2(true).await.map(|d| document(d, &parts.headers, PROTOBUF_OLD))
         }
         // The path says that it is compressed: the client does not have to.
         "/swagger-2.0.0.pb-v1.gz" => generation
             .v2(true)
             .await
-            .map(|d| content(d.gzip.clone(), &d.hash, &parts.headers, "application/x-gzip")),
+            .map(|d| content(Body::Full(d.gzip.clone()), &d.hash, &parts.headers, "application/x-gzip")),
         "/swagger.json" | "/swagger-2.0.0.json" => {
-            generation.v2(false).await.and_then(|d| document(d, &parts.headers, JSON))
+            generation.v2(false).await.map(|d| document(d, &parts.headers, JSON))
         }
-        V3_ROOT => generation.index().await.map(|i| content(i.json.clone(), &i.hash, &parts.headers, JSON)),
+        V3_ROOT => generation
+            .index()
+            .await
+            .map(|i| content(Body::Full(i.json.clone()), &i.hash, &parts.headers, JSON)),
         _ => match path.strip_prefix("/openapi/v3/") {
             Some(name) => v3(&generation, name, parts, query).await,
             None => return None,
@@ -58,7 +60,7 @@ async fn v2(generation: &Arc<Generation>, headers: &HeaderMap) -> Result<Respons
     let offered = [(JSON, false, JSON), (PROTOBUF_OLD, true, PROTOBUF), (PROTOBUF, true, PROTOBUF)];
     let Some((protobuf, returned)) = choose(headers, &offered) else { return Ok(not_acceptable()) };
     let found = generation.v2(protobuf).await?;
-    let mut response = document(found, headers, returned)?;
+    let mut response = document(found, headers, returned);
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
@@ -85,7 +87,7 @@ async fn v3(
         response.headers_mut().insert(header::LOCATION, to.map_err(ApiError::internal)?);
         return Ok(response);
     }
-    let mut response = document(&found, &parts.headers, JSON)?;
+    let mut response = document(&found, &parts.headers, JSON);
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Accept"));
     if !asked.is_empty() {
@@ -122,28 +124,24 @@ fn not_acceptable() -> Response {
 }
 
 /// A kept document: as it is for clients that take gzip, unpacked for others.
-fn document(
-    document: &Document,
-    headers: &HeaderMap,
-    content_type: &'static str,
-) -> Result<Response, ApiError> {
+fn document(document: &Document, headers: &HeaderMap, content_type: &'static str) -> Response {
     let takes_gzip = headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|v| v.split(',').any(|e| e.split(';').next().is_some_and(|e| e.trim() == "gzip")));
     if takes_gzip {
-        let mut response = content(document.gzip.clone(), &document.hash, headers, content_type);
+        let mut response = content(Body::Full(document.gzip.clone()), &document.hash, headers, content_type);
         if response.status() == StatusCode::OK {
             response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        return Ok(response);
+        return response;
     }
-    let plain = document.plain().map_err(ApiError::internal)?;
-    Ok(content(plain, &document.hash, headers, content_type))
+    let plain = Body::pieces(document.plain(), document.length);
+    content(plain, &document.hash, headers, content_type)
 }
 
-fn content(bytes: Bytes, hash: &str, headers: &HeaderMap, content_type: &'static str) -> Response {
+fn content(body: Body, hash: &str, headers: &HeaderMap, content_type: &'static str) -> Response {
     let etag = format!("\"{hash}\"");
     let known = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()).is_some_and(|v| {
         v.split(',').any(|e| matches!(e.trim().trim_start_matches("W/"), t if t == etag || t == "*"))
@@ -153,7 +151,7 @@ fn content(bytes: Bytes, hash: &str, headers: &HeaderMap, content_type: &'static
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        let mut response = Response::new(Body::Full(bytes));
+        let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

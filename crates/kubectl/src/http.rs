@@ -1,8 +1,10 @@
 //! Talking to the API server: `kube::Client` underneath, Status errors on top.
 
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -88,9 +90,15 @@ impl Http {
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Answer> {
         let work = async {
-            let response = self.start(&method, path, accept, body).await?;
+            let response = self.start(&method, path, accept, Some("gzip"), body).await?;
             let status = response.status().as_u16();
-            let body = response.into_body().collect_bytes().await.map_err(|e| self.transport(&e))?;
+            let packed = response.headers().get(http::header::CONTENT_ENCODING).is_some_and(|e| e == "gzip");
+            let mut body = response.into_body().collect_bytes().await.map_err(|e| self.transport(&e))?;
+            if packed {
+                let mut plain = Vec::new();
+                GzDecoder::new(body.as_ref()).read_to_end(&mut plain).map_err(|e| e.to_string())?;
+                body = plain.into();
+            }
             if status >= 400 { Err(status_error(status, &body)) } else { Ok(Answer { body }) }
         };
         match self.timeout {
@@ -113,6 +121,7 @@ impl Http {
         method: &Method,
         path: &str,
         accept: &str,
+        encoding: Option<&str>,
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<http::Response<Body>> {
         let mut request = Request::builder()
@@ -120,6 +129,9 @@ impl Http {
             .uri(path)
             .header(http::header::ACCEPT, accept)
             .header(http::header::USER_AGENT, user_agent());
+        if let Some(encoding) = encoding {
+            request = request.header(http::header::ACCEPT_ENCODING, encoding);
+        }
         let body = match body {
             None => Vec::new(),
             Some((content_type, bytes)) => {
@@ -187,7 +199,7 @@ impl Http {
         mut each: impl FnMut(&[u8]) -> Result<bool>,
     ) -> Result {
         self.runtime.block_on(async {
-            let response = self.start(&Method::GET, path, accept, None).await?;
+            let response = self.start(&Method::GET, path, accept, None, None).await?;
             let status = response.status().as_u16();
             let mut body = response.into_body();
             if status >= 400 {
