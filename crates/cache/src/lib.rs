@@ -11,8 +11,9 @@
 //! - [`Predicate`]: which objects are wanted, by index where that is possible;
 //! - [`Watcher`], [`WatchItem`], [`Event`]: what a watch tells.
 //!
-//! What it costs (3,000 pods of 3 KB): a list walks 32 pages and copies 9 MB, some 2 ms. An event is read once, and only in part (6 µs)
-//! and costs about 0.1 µs per watcher that it concerns. An object costs its JSON and 300 bytes.
+//! What it costs (3,000 pods of 3 KB): a list walks 32 pages; its 9 MB are copied by whoever sends it. An event is read once,
+//! and only what selectors know of it, and costs about 0.1 µs per watcher that it concerns. An object costs its JSON and 300
+//! bytes. Figures: `scripts/bench micro`.
 //!
 //! Deliberately absent: conversion and encoding for other versions (the API server gives a closure), and reading the
 //! store for single objects.

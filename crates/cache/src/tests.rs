@@ -13,9 +13,7 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Cache, Config, Error, EventType, Fields, Item, ItemForm, Predicate, Resource, Start, WatchItem, Watcher,
-};
+use crate::{Cache, Config, Error, Fields, Item, ItemForm, Predicate, Resource, Start, WatchItem, Watcher};
 
 /// A memory store whose watches can be held back and cut.
 #[derive(Clone, Default)]
@@ -418,47 +416,4 @@ async fn kinds_come_and_go_while_objects_change() {
     lab.cache.unregister("/registry/x.io/foos/");
     assert!(watcher.next().await.is_none());
     assert!(lab.cache.resource("/registry/x.io/foos/").is_none());
-}
-
-/// What the numbers in `lib.rs` come from: `cargo test --release -p cache -- --ignored --nocapture costs`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn costs_of_lists_and_watches() {
-    let lab = lab().await;
-    let filler = "x".repeat(2800);
-    for n in 0..3000 {
-        lab.put(&format!("d/pod-{n}"), &filler, "n1").await;
-    }
-    lab.fresh().await;
-    let start = std::time::Instant::now();
-    let mut body = Vec::new();
-    for item in &lab.pods.list(&Predicate::default(), 0, None).items {
-        body.extend_from_slice(item.bytes());
-        body.push(b',');
-    }
-    println!("list of 3,000 ({} bytes): {:?}", body.len(), start.elapsed());
-    let start = std::time::Instant::now();
-    let watchers: Vec<_> = (0..200)
-        .map(|_| lab.watch(Predicate::default(), Start::After(lab.cache.revision())))
-        .map(|mut watcher| {
-            tokio::spawn(async move {
-                let mut bytes = 0;
-                for _ in 0..1000 {
-                    let Some(WatchItem::Event(kind, event)) = watcher.next().await else {
-                        panic!("an event")
-                    };
-                    assert_eq!(kind, EventType::Modified);
-                    bytes += event.frame(kind, 0, whole).unwrap().len();
-                }
-                bytes
-            })
-        })
-        .collect();
-    for n in 0..1000 {
-        lab.put(&format!("d/pod-{n}"), &filler, "n2").await;
-    }
-    for watcher in watchers {
-        watcher.await.unwrap();
-    }
-    println!("200 watchers x 1,000 events: {:?}", start.elapsed());
 }

@@ -331,32 +331,3 @@ fn tables_carry_what_is_asked_for() {
     let names: Vec<_> = list.iter().map(|(o, _)| o["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["b", "c", "a"]);
 }
-
-/// How long 3,000 rows take: `cargo test --release -p printers -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_pod_rows() {
-    let container = json!({"name": "c", "image": "nginx:1.13", "resources": {"limits": {"cpu": "1"}}, "ports": [{"containerPort": 80}],
-        "env": (0..10).map(|i| json!({"name": format!("VARIABLE_{i}"), "value": "some value of it"})).collect::<Vec<_>>(),
-        "volumeMounts": [{"name": "t", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]});
-    let pod = json!({"metadata": {"name": "web-6f4c7d9b8f-abcde", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z",
-        "labels": {"app": "web", "pod-template-hash": "6f4c7d9b8f"},
-        "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}}}}}}]},
-        "spec": {"containers": [container, container], "nodeName": "n1"},
-        "status": {"phase": "Running", "containerStatuses": [{"name": "c", "ready": true, "restartCount": 0,
-            "image": "nginx:1.13", "imageID": "docker://sha256:0123456789abcdef", "state": {"running": {"startedAt": NOW}}}]}});
-    let json = pod.to_string();
-    let printer = Printer::of("", "pods");
-    for (what, lean) in [("whole", false), ("lean", true)] {
-        let start = std::time::Instant::now();
-        for _ in 0..3000 {
-            let object: Value = if lean {
-                printer.parse(json.as_bytes()).unwrap()
-            } else {
-                serde_json::from_str(&json).unwrap()
-            };
-            std::hint::black_box(printer.row(&object, Value::Null, NOW.parse().unwrap()));
-        }
-        println!("3,000 pods of {} bytes, {what}: {:?}", json.len(), start.elapsed());
-    }
-}
