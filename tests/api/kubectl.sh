@@ -54,7 +54,7 @@ differs() {
 
 # work_with KUBECTL NAMESPACE: all of it, in a namespace that is not there yet and that the kubeconfig names.
 work_with() {
-  local k=("$1") ns=$2 modern=no
+  local k=("$1") ns=$2 modern=no wait=()
   "$1" diff --help >/dev/null 2>&1 && modern=yes
   check "create ns" "${k[@]}" create ns "$ns"
   manifest 2 >"$work/web.yaml"
@@ -96,6 +96,7 @@ work_with() {
   check "set env" "${k[@]}" set env deploy/web A=b
   check "rollout pause" "${k[@]}" rollout pause deploy/web
   check "rollout resume" "${k[@]}" rollout resume deploy/web
+  shows "rollout status waits as long as it is told" 'timed out waiting for the condition' fails "${k[@]}" rollout status deploy/web --timeout=1s
   check "rollout history" "${k[@]}" rollout history deploy/web
   check "autoscale" "${k[@]}" autoscale deploy web --max=3
   shows "expose" '^web2 +NodePort +10\.96\.' both "${k[@]}" -- expose deploy web --name=web2 --port=80 --type=NodePort -- get svc web2
@@ -112,7 +113,9 @@ work_with() {
   shows "delete -f" 'service.*web"? deleted' "${k[@]}" delete -f "$work/web.yaml"
   check "delete --all" "${k[@]}" delete cm,secret,deploy,svc,pod --all
   shows "nothing is left" '^No resources found' "${k[@]}" get deploy,svc
-  check "delete ns" "${k[@]}" delete ns "$ns" --wait=false
+  # Those of 1.10 do not wait, and have no flag for it.
+  if [[ $modern = yes ]]; then wait=(--wait=false); fi
+  check "delete ns" "${k[@]}" delete ns "$ns" "${wait[@]}"
   # There is no namespace controller here.
   check "finalize it" finalize "${k[@]}" "$ns"
 }

@@ -445,7 +445,7 @@ const ROLLOUT: &[Command] = &[
             &[
                 short('w', "watch", Bool, "true", "Wait for its end"),
                 flag("revision", Int, "0", "The revision to watch"),
-                flag("timeout", Duration, "0s", "Accepted for compatibility"),
+                flag("timeout", Duration, "0s", "How long to wait; zero for as long as it takes"),
             ],
         ],
         run: Some(cmd::rollout::status),

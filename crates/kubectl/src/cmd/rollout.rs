@@ -1,5 +1,7 @@
 //! `kubectl rollout` (upstream v1.10: `pkg/kubectl/rollout_status.go`, `history.go`, `rollback.go`).
 
+use std::time::{Duration, Instant};
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -56,11 +58,23 @@ pub(crate) fn status(ctx: &mut Context, flags: &Flags, words: &[String]) -> Resu
     }
     let selector = format!("metadata.name={}", info.name);
     let mut version = info.object.s("metadata.resourceVersion").to_string();
+    let timeout = u64::try_from(flags.millis("timeout")).unwrap_or(0);
+    let begun = Instant::now();
     loop {
-        let path = with_query(
-            &info.resource.collection(&info.namespace),
-            &[("fieldSelector", &selector), ("resourceVersion", &version), ("watch", "true")],
-        );
+        let left = Duration::from_millis(timeout).saturating_sub(begun.elapsed());
+        if timeout > 0 && left.is_zero() {
+            return Err("timed out waiting for the condition".into());
+        }
+        let seconds = left.as_millis().div_ceil(1000).to_string();
+        let mut query = vec![
+            ("fieldSelector", selector.as_str()),
+            ("resourceVersion", version.as_str()),
+            ("watch", "true"),
+        ];
+        if timeout > 0 {
+            query.push(("timeoutSeconds", seconds.as_str()));
+        }
+        let path = with_query(&info.resource.collection(&info.namespace), &query);
         let mut finished = false;
         ctx.http()?.watch(&path, JSON, |kind, o| {
             version = o.s("metadata.resourceVersion").to_string();
