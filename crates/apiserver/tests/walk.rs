@@ -68,3 +68,19 @@ async fn discovery_promises_what_works_and_nothing_else() {
     let wrong: Vec<String> = walked.into_iter().flat_map(|w| w.unwrap()).collect();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// kubectl of today showed each deployment twice in `get all`, and warned that `deploy` means two things.
+#[tokio::test]
+async fn a_short_name_means_one_thing_to_clients_of_today() {
+    let cluster = Cluster::start_with(Cluster::options()).await;
+    let accept = [("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")];
+    let list = cluster.send(http::Method::GET, "/apis", &accept, &serde_json::Value::Null).await.json();
+    let groups = list["items"].as_array().unwrap().iter();
+    let named = groups.filter(|group| {
+        let versions = group["versions"].as_array().unwrap().iter();
+        versions
+            .flat_map(|v| v["resources"].as_array().unwrap())
+            .any(|r| r["shortNames"] == json!(["deploy"]))
+    });
+    assert_eq!(named.map(|g| &g["metadata"]["name"]).collect::<Vec<_>>(), ["apps"]);
+}

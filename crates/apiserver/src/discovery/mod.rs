@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::Value;
+use api::kinds::Era;
 use api::status::ApiError;
 use http::HeaderValue;
 use http::header;
@@ -212,10 +213,13 @@ fn aggregated_resource(resource: &Resource) -> Value {
         entry["responseKind"] =
             json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
     }
-    if !resource.short_names.is_empty() {
+    // Who asks in this form comes from after the versions of old; through their short names and categories kubectl would
+    // find everything twice.
+    let now = resource.era() == Era::Now;
+    if now && !resource.short_names.is_empty() {
         entry["shortNames"] = resource.short_names.clone().into();
     }
-    if !resource.categories.is_empty() {
+    if now && !resource.categories.is_empty() {
         entry["categories"] = resource.categories.clone().into();
     }
     let subs: Vec<Value> = resource
