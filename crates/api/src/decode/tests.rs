@@ -174,7 +174,7 @@ fn untyped_json_lists_duplicates_with_their_paths() {
 #[test]
 fn many_deep_duplicates_stay_cheap() {
     let inner = format!("{{{}}}", vec!["\"k\":1"; 100_000].join(","));
-    let deep = format!("{}{inner}{}", "{\"a\":".repeat(400), "}".repeat(400));
+    let deep = format!("{}{inner}{}", "{\"a\":".repeat(100), "}".repeat(100));
     let start = std::time::Instant::now();
     assert_eq!(untyped(deep.as_bytes()).unwrap().strict.len(), 1);
     assert!(start.elapsed() < std::time::Duration::from_secs(5));

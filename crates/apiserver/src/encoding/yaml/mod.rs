@@ -22,9 +22,8 @@ use bytes::Bytes;
 
 use super::{Codec, Text};
 
-/// How deep collections may lie in each other: recursion on them must stay within a thread's stack. Upstream's text names
-/// its own limit.
-const DEPTH_MAX: usize = 200;
+/// How deep collections may lie in each other: no deeper than in JSON. Upstream's text names its own limit.
+const DEPTH_MAX: usize = api::json::MAX_VALUE_DEPTH;
 const TOO_DEEP: &str = "exceeded max depth of 10000";
 
 pub(super) struct Yaml;

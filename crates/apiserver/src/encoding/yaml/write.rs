@@ -27,9 +27,18 @@ fn object(out: &mut String, map: &api::Object, level: usize) {
         if i > 0 {
             indent(out, level);
         }
-        string(out, key, level);
-        out.push(':');
-        entry(out, value, level, true);
+        if simple_key(key) {
+            string(out, key, level);
+            out.push(':');
+            entry(out, value, level, true);
+        } else {
+            out.push_str("? ");
+            string(out, key, level + 1);
+            out.push('\n');
+            indent(out, level);
+            out.push(':');
+            entry(out, value, level, false);
+        }
     }
 }
 
@@ -43,7 +52,12 @@ fn array(out: &mut String, list: &[Value], level: usize) {
     }
 }
 
-/// What follows a colon or a dash.
+/// Whether a key may stand before its colon; others are written behind a question mark.
+fn simple_key(key: &str) -> bool {
+    key.len() <= 128 && !key.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
+}
+
+/// What follows a simple key's colon, or a dash, or the colon of another key.
 fn entry(out: &mut String, value: &Value, level: usize, of_map: bool) {
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -248,5 +262,17 @@ mod tests {
             write(&value),
             "a: \"1\"\nb: \"yes\"\nc:\n  e: {}\n  x:\n  - 1\n  - \"y\": z\nd: |\n  two\n  lines\ne: 'x: y'\nt: \"2020-01-01T00:00:00Z\"\nu: \"\"\n"
         );
+    }
+
+    /// They were written as if they were words, and read as something else.
+    #[test]
+    fn keys_of_several_lines_and_long_ones_are_marked() {
+        let long = "k".repeat(129);
+        let value = json!({"a\nb": {"x": [1]}, &long: [{"y": 2}, 3]});
+        let text = format!("? |-\n  a\n  b\n: x:\n  - 1\n? {long}\n: - \"y\": 2\n  - 3\n");
+        assert_eq!(write(&value), text);
+        let read = super::super::read(text.as_bytes()).unwrap();
+        assert_eq!(read.value, value);
+        assert!(read.twice.is_empty());
     }
 }
