@@ -1,6 +1,8 @@
 //! Sets and maps in lists have each item once (`apiserver/schema/listtype`), and embedded resources are resources
 //! (`apiserver/schema/objectmeta`).
 
+use std::collections::HashMap;
+
 use api::field::{Error, ErrorList, Path};
 use api::{Object, Value};
 
@@ -45,8 +47,13 @@ fn walk(schema: &Schema, value: &Value, path: &Path<'_>, errors: &mut ErrorList)
 
 /// The places where an item occurs for the second time.
 fn repeated(items: &[Value]) -> Vec<usize> {
-    let count = |at: usize| items[..at].iter().filter(|i| **i == items[at]).count();
-    (0..items.len()).filter(|at| count(*at) == 1).collect()
+    let mut counts: HashMap<&Value, usize> = HashMap::with_capacity(items.len());
+    let mut second = |item| {
+        let count = counts.entry(item).or_default();
+        *count += 1;
+        *count == 2
+    };
+    (0..items.len()).filter(|at| second(&items[*at])).collect()
 }
 
 fn map(schema: &Schema, items: &[Value], path: &Path<'_>, errors: &mut ErrorList) {

@@ -1,6 +1,8 @@
 //! Values against a schema, with the findings and the order of upstream's validator (`kube-openapi/validation/validate`)
 //! and its rule that what an update does not touch is not held against it (`apiserver/validation/ratcheting.go`).
 
+use std::collections::{HashMap, HashSet};
+
 use api::Value;
 use api::field::{Error, ErrorList, Path, go_quote, go_value};
 
@@ -32,16 +34,24 @@ enum What {
     Invalid(Option<Value>),
 }
 
+/// So much text is made of findings; further ones are left out.
+const FINDINGS_MAX_BYTES: usize = 4 << 20;
+
 /// Findings, and how many checks ran: of several alternatives that fail, upstream explains the one with most checks.
 #[derive(Default)]
 struct Outcome {
     findings: Vec<Finding>,
+    /// The texts of `findings`, and how long they are together.
+    texts: HashSet<String>,
+    bytes: usize,
     checks: usize,
 }
 
 impl Outcome {
     fn add(&mut self, finding: Finding) {
-        if !self.findings.iter().any(|f| f.text == finding.text) {
+        // A list of a hundred thousand wrong items, each with an enumeration as long in its text, is no use to anybody.
+        if self.bytes < FINDINGS_MAX_BYTES && self.texts.insert(finding.text.clone()) {
+            self.bytes += finding.text.len();
             self.findings.push(finding);
         }
     }
@@ -381,8 +391,9 @@ fn number(schema: &Schema, value: &Value, path: &str) -> Outcome {
 fn list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str) -> Outcome {
     let mut outcome = Outcome::default();
     if let Some(below) = &schema.items {
+        let known = keyed(schema, old);
         for (index, item) in items.iter().enumerate() {
-            let before = old.and_then(|o| same_item(schema, item, o));
+            let before = known.as_ref().and_then(|known| known.get(&keys(schema, item)).copied());
             outcome.merge(node(below, item, before, &format!("{path}[{index}]"), before.is_some()));
         }
     }
@@ -399,16 +410,23 @@ fn list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str) -> Ou
     outcome
 }
 
-/// The item of the old list that is the same one: by its keys, in lists that have such.
-fn same_item<'a>(schema: &Schema, item: &Value, old: &'a Value) -> Option<&'a Value> {
-    if schema.list_type.as_deref() != Some("map") {
-        return None;
+/// The items of the old list by their keys, in lists that have such; the first of equal ones.
+fn keyed<'a>(
+    schema: &'a Schema,
+    old: Option<&'a Value>,
+) -> Option<HashMap<Vec<Option<&'a Value>>, &'a Value>> {
+    let items = old.filter(|_| schema.list_type.as_deref() == Some("map"))?.as_array()?;
+    let mut known = HashMap::with_capacity(items.len());
+    for item in items {
+        known.entry(keys(schema, item)).or_insert(item);
     }
+    Some(known)
+}
+
+/// What tells an item of a list from others.
+fn keys<'a>(schema: &'a Schema, item: &'a Value) -> Vec<Option<&'a Value>> {
     let default = |key: &String| schema.items.as_ref()?.properties.get(key)?.default.as_ref();
-    let same = |a: &Value, b: &Value, key: &String| {
-        a.get(key).or_else(|| default(key)) == b.get(key).or_else(|| default(key))
-    };
-    old.as_array()?.iter().find(|o| schema.list_map_keys.iter().all(|key| same(item, o, key)))
+    schema.list_map_keys.iter().map(|key| item.get(key).or_else(|| default(key))).collect()
 }
 
 /// `enum`.

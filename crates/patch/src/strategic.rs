@@ -12,6 +12,8 @@
 //!
 //! The schema is asked through [`Lookup`]: which fields merge, by which key.
 
+use std::collections::HashSet;
+
 use api::status::ApiError;
 use api::{Object, Value};
 
@@ -153,7 +155,8 @@ fn without_directives(value: Value) -> Option<Value> {
 fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), ApiError> {
     let Some(directive) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let Value::Array(names) = directive else { return Err(bad_format(RETAIN_KEYS)) };
-    let named = |key: &str| names.iter().any(|n| n.as_str() == Some(key));
+    let names: HashSet<&str> = names.iter().filter_map(Value::as_str).collect();
+    let named = |key: &str| names.contains(key);
     let stray = patch.iter().any(|(key, value)| {
         let parallel = key.starts_with(DELETE_FROM_PRIMITIVE_LIST) || key.starts_with(SET_ELEMENT_ORDER);
         !value.is_null() && !parallel && !named(key)
@@ -170,6 +173,7 @@ fn delete_from_list(original: &mut Object, name: &str, gone: Value) -> Result<()
     match (original.get_mut(name), gone) {
         (None, _) | (_, Value::Null) => Ok(()),
         (Some(Value::Array(list)), Value::Array(gone)) => {
+            let gone: HashSet<Value> = gone.into_iter().collect();
             list.retain(|item| !gone.contains(item));
             Ok(())
         }

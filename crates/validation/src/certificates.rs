@@ -1,5 +1,7 @@
 //! Certificate signing requests.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 use base64::Engine as _;
@@ -56,7 +58,8 @@ struct Allow {
 }
 
 fn has_duplicates(list: &[&str]) -> bool {
-    list.iter().enumerate().any(|(i, item)| list[..i].contains(item))
+    let mut seen = HashSet::new();
+    list.iter().any(|item| !seen.insert(item))
 }
 
 fn types(object: &Value) -> Vec<&str> {
@@ -133,8 +136,9 @@ fn request(object: &Value, allow: &Allow, errs: &mut ErrorList) {
             errs.not_supported(&path.index(i), *usage, USAGES);
         }
     }
+    let mut seen = HashSet::new();
     for (i, usage) in usages.iter().enumerate() {
-        if !allow.duplicate_usages && usages[..i].contains(usage) {
+        if !seen.insert(usage) && !allow.duplicate_usages {
             errs.duplicate(&path.index(i), *usage);
         }
     }
@@ -161,7 +165,7 @@ fn request(object: &Value, allow: &Allow, errs: &mut ErrorList) {
 }
 
 fn conditions(list: &[Value], allow: &Allow, errs: &mut ErrorList) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, condition) in list.iter().enumerate() {
         let path = CONDITIONS.index(i);
         let (kind, status) = (condition.str("type"), condition.str("status"));
@@ -189,7 +193,7 @@ fn conditions(list: &[Value], allow: &Allow, errs: &mut ErrorList) {
         if !allow.duplicate_types && seen.contains(&kind) {
             errs.duplicate(&path.child("type"), kind);
         }
-        seen.push(kind);
+        seen.insert(kind);
     }
 }
 

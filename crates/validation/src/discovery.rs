@@ -1,5 +1,7 @@
 //! Endpoint slices.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -43,7 +45,7 @@ fn ports(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
         errs.too_many(path, list.len(), 20_000);
         return;
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, port) in list.iter().enumerate() {
         let path = path.index(i);
         let name = port.str("name");
@@ -53,7 +55,7 @@ fn ports(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
         if seen.contains(&name) {
             errs.duplicate(&path.child("name"), name);
         } else {
-            seen.push(name);
+            seen.insert(name);
         }
         match port.opt_str("protocol") {
             None => errs.required(&path.child("protocol"), ""),

@@ -111,61 +111,81 @@ fn error(kind: ErrorType, path: &Path<'_>, value: impl Shown, detail: impl Into<
     Error { kind, field: path.to_string(), value: value.shown(), go_syntax, detail: detail.into() }
 }
 
+/// So many errors are collected: nobody reads more, and a list of a hundred thousand wrong items has as many.
+const ERRORS_MAX: usize = 10_000;
+/// Behind so many errors, long values are cut: each item of a list may be wrong because of the whole list.
+const WHOLE_VALUES: usize = 32;
+/// To so many characters.
+const VALUE_MAX_CHARS: usize = 4096;
+
+/// Adds an error, within the limits.
+fn add(list: &mut ErrorList, make: impl FnOnce() -> Error) {
+    if list.len() >= ERRORS_MAX {
+        return;
+    }
+    let mut error = make();
+    if list.len() >= WHOLE_VALUES && error.value.len() > VALUE_MAX_CHARS {
+        error.value = error.value.chars().take(VALUE_MAX_CHARS).collect();
+        error.go_syntax = None;
+    }
+    list.push(error);
+}
+
 impl Errs for ErrorList {
     fn required(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        self.push(Error::required(path, detail));
+        add(self, || Error::required(path, detail));
     }
 
     fn forbidden(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        self.push(Error::forbidden(path, detail));
+        add(self, || Error::forbidden(path, detail));
     }
 
     fn invalid(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        self.push(error(ErrorType::Invalid, path, value, detail));
+        add(self, || error(ErrorType::Invalid, path, value, detail));
     }
 
     fn invalid_bare(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        self.push(Error::invalid_text(path, "", detail));
+        add(self, || Error::invalid_text(path, "", detail));
     }
 
     fn invalid_each(&mut self, path: &Path<'_>, value: &str, messages: Vec<String>) {
         for message in messages {
-            self.push(Error::invalid_text(path, go_quote(value), message));
+            add(self, || Error::invalid_text(path, go_quote(value), message));
         }
     }
 
     fn duplicate(&mut self, path: &Path<'_>, value: impl Shown) {
-        self.push(error(ErrorType::Duplicate, path, value, ""));
+        add(self, || error(ErrorType::Duplicate, path, value, ""));
     }
 
     fn duplicate_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        self.push(error(ErrorType::Duplicate, path, value, detail));
+        add(self, || error(ErrorType::Duplicate, path, value, detail));
     }
 
     fn not_found(&mut self, path: &Path<'_>, value: impl Shown) {
-        self.push(error(ErrorType::NotFound, path, value, ""));
+        add(self, || error(ErrorType::NotFound, path, value, ""));
     }
 
     fn not_found_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        self.push(error(ErrorType::NotFound, path, value, detail));
+        add(self, || error(ErrorType::NotFound, path, value, detail));
     }
 
     fn not_supported(&mut self, path: &Path<'_>, value: impl Shown, supported: &[&str]) {
         let list: Vec<String> = supported.iter().map(|s| go_quote(s)).collect();
         let detail =
             if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };
-        self.push(error(ErrorType::NotSupported, path, value, detail));
+        add(self, || error(ErrorType::NotSupported, path, value, detail));
     }
 
     fn too_long(&mut self, path: &Path<'_>, max_bytes: usize) {
-        self.push(Error::too_long(path, max_bytes));
+        add(self, || Error::too_long(path, max_bytes));
     }
 
     fn too_many(&mut self, path: &Path<'_>, actual: usize, max: usize) {
-        self.push(Error::too_many(path, actual, max));
+        add(self, || Error::too_many(path, actual, max));
     }
 
     fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        self.push(error(ErrorType::Internal, path, Raw(String::new()), detail));
+        add(self, || error(ErrorType::Internal, path, Raw(String::new()), detail));
     }
 }

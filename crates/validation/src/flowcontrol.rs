@@ -1,5 +1,7 @@
 //! Flow schemas and priority levels.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -65,10 +67,11 @@ pub(crate) fn status_update(new: &Value, _: &Value, _: &Context<'_>, errs: &mut 
 fn conditions(object: &Value, errs: &mut ErrorList) {
     let conditions = object.sub("status").list("conditions");
     let list = STATUS.child("conditions");
+    let mut seen = HashSet::new();
     for (i, condition) in conditions.iter().enumerate() {
         let path = list.index(i);
         let kind = condition.str("type");
-        if conditions[..i].iter().any(|other| other.str("type") == kind) {
+        if !seen.insert(kind) {
             errs.duplicate(&path.child("type"), kind);
         }
         if kind.is_empty() {

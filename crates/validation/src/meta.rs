@@ -1,6 +1,8 @@
 //! Object metadata: upstream's `k8s.io/apimachinery/pkg/api/validation/objectmeta.go` and the finalizer
 //! rule that its core validation adds.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -298,14 +300,14 @@ pub(crate) fn immutable(
 
 /// `ValidateConditions` (`metav1.Condition`).
 pub(crate) fn conditions(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, condition) in list.iter().enumerate() {
         let path = path.index(i);
         let kind = condition.str("type");
         if seen.contains(&kind) {
             errs.duplicate(&path.child("type"), kind);
         } else {
-            seen.push(kind);
+            seen.insert(kind);
         }
         label_name(kind, &path.child("type"), errs);
         let status = condition.str("status");

@@ -1,5 +1,7 @@
 //! Runtime classes.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -32,9 +34,9 @@ pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
         let list = path.child("tolerations");
         let tolerations = scheduling.list("tolerations");
         affinity::tolerations(tolerations, false, &list, errs);
-        let key = |t: &Value| ["key", "operator", "value", "effect"].map(|f| t.str(f).to_owned());
+        let mut seen = HashSet::new();
         for (i, t) in tolerations.iter().enumerate() {
-            if tolerations[..i].iter().any(|other| key(other) == key(t)) {
+            if !seen.insert(["key", "operator", "value", "effect"].map(|f| t.str(f))) {
                 errs.duplicate(&list.index(i), golang::shown("core.Toleration", t));
             }
         }

@@ -34,6 +34,9 @@ use crate::request::{Info, Query};
 /// Upstream's limit for request bodies.
 pub const BODY_MAX_BYTES: usize = 3 * 1024 * 1024;
 
+/// How many warnings are kept for one answer.
+pub const WARNINGS_MAX: usize = 4096;
+
 /// A request for a resource, with everything that was found out about it.
 pub struct Ctx {
     /// The server.
@@ -59,7 +62,8 @@ impl Ctx {
     pub fn warn(&self, text: impl Into<String>) {
         let text = text.into();
         let mut warnings = self.warnings.lock();
-        if !warnings.contains(&text) {
+        // More are never sent; a body can have a hundred thousand reasons to warn.
+        if warnings.len() < WARNINGS_MAX && !text.is_empty() && !warnings.contains(&text) {
             warnings.push(text);
         }
     }

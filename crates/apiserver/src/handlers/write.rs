@@ -1,5 +1,7 @@
 //! What create, update and patch share: decoding, validation, managed fields, allocations.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::ErrorList;
 use api::status::{ApiError, GroupName};
@@ -113,19 +115,17 @@ fn kinds_group(resource: &Resource) -> &str {
 pub fn dedup_owners(ctx: &Ctx, object: &mut Value) {
     let meta = obj::metadata_mut(object);
     let Some(Value::Array(owners)) = meta.get_mut("ownerReferences") else { return };
-    let mut seen: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut seen: HashSet<Value> = HashSet::with_capacity(owners.len());
     let mut twice: Vec<String> = Vec::new();
-    for owner in std::mem::take(owners) {
-        if seen.contains(&owner) {
-            let uid = owner.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-            if !twice.contains(&uid) {
-                twice.push(uid);
-            }
-        } else {
-            seen.push(owner);
+    let mut named: HashSet<String> = HashSet::new();
+    owners.retain(|owner| {
+        let first = seen.insert(owner.clone());
+        let uid = owner.get("uid").and_then(Value::as_str).unwrap_or_default();
+        if !first && named.insert(uid.to_owned()) {
+            twice.push(uid.to_owned());
         }
-    }
-    *owners = seen;
+        first
+    });
     if !twice.is_empty() {
         ctx.warn(format!(
             ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \

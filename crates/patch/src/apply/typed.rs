@@ -1,6 +1,8 @@
 //! What a schema makes of an object (`structured-merge-diff/typed`): validation, field sets, comparison, merging and
 //! removal of fields.
 
+use std::collections::BTreeMap;
+
 use api::{Object, Value};
 
 use super::fieldpath::{Element, Scalar, Set};
@@ -134,11 +136,14 @@ fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, below: &mut Set) -> 
         (Atom::List(keys), Value::Array(items)) => {
             let elements: Vec<Option<Element>> =
                 items.iter().map(|i| item_element(keys.as_deref(), i).ok()).collect();
+            let mut counts: BTreeMap<&Element, usize> = BTreeMap::new();
+            for element in elements.iter().flatten() {
+                *counts.entry(element).or_default() += 1;
+            }
             for (item, element) in items.iter().zip(&elements) {
                 let Some(element) = element else { continue };
-                let twice = elements.iter().filter(|e| e.as_ref() == Some(element)).count() > 1;
                 let mut inside = Set::default();
-                if !twice {
+                if counts.get(element) == Some(&1) {
                     collect(item, schema.element(), &mut inside);
                 }
                 below.attach(element.clone(), true, inside);

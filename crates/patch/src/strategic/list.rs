@@ -1,5 +1,8 @@
 //! Merging two lists: `mergeSlice` and what it calls.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use api::Value;
 use api::status::ApiError;
 
@@ -22,15 +25,30 @@ pub(super) fn merge<L: Lookup>(
     };
     let (original, patch) = apply_directives(original, patch, key)?;
     let mut merged = original.clone();
+    // Where the first item with a key stands.
+    let mut places: HashMap<Value, usize> = HashMap::with_capacity(merged.len());
+    for (at, item) in merged.iter().enumerate() {
+        if let Some(id) = item.get(key) {
+            places.entry(id.clone()).or_insert(at);
+        }
+    }
     for item in &patch {
         let Value::Object(fields) = item else { continue };
         let Some(id) = fields.get(key) else { return Err(no_merge_key(item, key)) };
-        match merged.iter_mut().find(|m| m.get(key) == Some(id)) {
-            Some(slot) => {
+        match places.entry(id.clone()) {
+            Entry::Occupied(place) => {
+                let slot = &mut merged[*place.get()];
                 let Value::Object(current) = slot.take() else { continue };
                 *slot = Value::Object(merge_object(current, fields.clone(), &meta.schema)?);
+                // An item merged with one that replaces or empties it may have lost its key.
+                if slot.get(key) != Some(id) {
+                    place.remove();
+                }
             }
-            None => merged.push(item.clone()),
+            Entry::Vacant(place) => {
+                place.insert(merged.len());
+                merged.push(item.clone());
+            }
         }
     }
     if let Some(lost) = merged.iter().find(|m| m.get(key).is_none()) {
@@ -66,13 +84,16 @@ fn apply_directives(
 ) -> Result<(Vec<Value>, Vec<Value>), ApiError> {
     let mut plain = Vec::with_capacity(patch.len());
     let mut replace = false;
+    let mut gone: HashSet<Value> = HashSet::new();
     for item in patch {
         let Some(directive) = item.get(DIRECTIVE) else {
             plain.push(item);
             continue;
         };
         match (directive.as_str(), item.get(key), &item) {
-            (Some("delete"), Some(id), _) => original.retain(|o| o.get(key) != Some(id)),
+            (Some("delete"), Some(id), _) => {
+                gone.insert(id.clone());
+            }
             (Some("delete"), None, _) => return Err(no_merge_key(&item, key)),
             (Some("replace"), _, _) => replace = true,
             (Some("merge"), _, _) => {
@@ -82,6 +103,9 @@ fn apply_directives(
             _ => {}
         }
     }
+    if !gone.is_empty() {
+        original.retain(|o| o.get(key).is_none_or(|id| !gone.contains(id)));
+    }
     Ok(if replace { (plain, Vec::new()) } else { (original, plain) })
 }
 
@@ -90,11 +114,6 @@ fn no_merge_key(item: &Value, key: &str) -> ApiError {
 }
 
 fn dedup(items: impl Iterator<Item = Value>) -> Vec<Value> {
-    let mut seen: Vec<Value> = Vec::new();
-    for item in items {
-        if !seen.contains(&item) {
-            seen.push(item);
-        }
-    }
-    seen
+    let mut seen: HashSet<Value> = HashSet::new();
+    items.filter(|item| seen.insert(item.clone())).collect()
 }

@@ -1,6 +1,8 @@
 //! The order of a merged list: what the patch names stands in the patch's order, what only the server has keeps its
 //! place relative to its neighbours (`normalizeElementOrder`).
 
+use std::collections::HashMap;
+
 use api::status::ApiError;
 use api::{Object, Value};
 
@@ -80,6 +82,22 @@ fn same(a: &Value, b: &Value, key: Option<&str>) -> bool {
     }
 }
 
+/// What tells a list item from others.
+fn identity<'a>(item: &'a Value, key: Option<&str>) -> Option<&'a Value> {
+    key.map_or(Some(item), |key| item.get(key))
+}
+
+/// Where each item first stands.
+fn places<'a>(list: &'a [Value], key: Option<&str>) -> HashMap<&'a Value, usize> {
+    let mut places = HashMap::with_capacity(list.len());
+    for (at, item) in list.iter().enumerate() {
+        if let Some(id) = identity(item, key) {
+            places.entry(id).or_insert(at);
+        }
+    }
+    places
+}
+
 /// Orders a merged list by `order`; items that `order` lacks keep their place as in `server`.
 pub(super) fn by_patch(
     merged: Vec<Value>,
@@ -87,18 +105,20 @@ pub(super) fn by_patch(
     server: &[Value],
     key: Option<&str>,
 ) -> Vec<Value> {
-    let place = |list: &[Value], item: &Value| list.iter().position(|o| same(o, item, key));
+    let (in_order, on_server) = (places(order, key), places(server, key));
+    let place =
+        |of: &HashMap<&Value, usize>, item: &Value| identity(item, key).and_then(|id| of.get(id).copied());
     let (mut patched, mut rest): (Vec<Value>, Vec<Value>) =
-        merged.into_iter().partition(|item| place(order, item).is_some());
-    patched.sort_by_key(|item| place(order, item));
-    rest.sort_by_key(|item| place(server, item));
+        merged.into_iter().partition(|item| place(&in_order, item).is_some());
+    patched.sort_by_key(|item| place(&in_order, item));
+    rest.sort_by_key(|item| place(&on_server, item));
     // `mergeSortedSlice`: an item that only the server has goes before the first patched item that the server has
     // behind it.
     let mut result = Vec::with_capacity(patched.len() + rest.len());
     let mut rest = rest.into_iter().peekable();
     for item in patched {
-        if let Some(at) = place(server, &item) {
-            while let Some(other) = rest.next_if(|o| place(server, o).is_some_and(|o| o < at)) {
+        if let Some(at) = place(&on_server, &item) {
+            while let Some(other) = rest.next_if(|o| place(&on_server, o).is_some_and(|o| o < at)) {
                 result.push(other);
             }
         }

@@ -1,5 +1,7 @@
 //! Validating and mutating admission policies and their bindings.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -125,6 +127,7 @@ fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
         );
     }
     let name = object.sub("metadata").str("name");
+    let mut seen = HashSet::new();
     for (i, annotation) in annotations.iter().enumerate() {
         let path = annotations_path.index(i);
         let key = annotation.str("key");
@@ -142,7 +145,7 @@ fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
         } else {
             expression(text, &known, &[Type::String, Type::Null], &path.child("valueExpression"), errs);
         }
-        if annotations[..i].iter().any(|other| other.str("key") == key) {
+        if !seen.insert(key) {
             errs.duplicate(&path.child("key"), key);
         }
     }

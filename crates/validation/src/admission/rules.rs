@@ -1,5 +1,7 @@
 //! What webhooks and policies match: rules, selectors, conditions.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -160,6 +162,7 @@ pub(super) fn match_conditions(list: &[Value], has_params: bool, path: &Path<'_>
     if list.len() > 64 {
         errs.too_many(path, list.len(), 64);
     }
+    let mut seen = HashSet::new();
     for (i, condition) in list.iter().enumerate() {
         let path = path.index(i);
         let text = condition.str("expression").trim();
@@ -175,7 +178,7 @@ pub(super) fn match_conditions(list: &[Value], has_params: bool, path: &Path<'_>
             continue;
         }
         errs.invalid_each(&path.child("name"), name, names::is_qualified_name(name));
-        if list[..i].iter().any(|other| other.str("name") == name) {
+        if !seen.insert(name) {
             errs.duplicate(&path.child("name"), name);
         }
     }

@@ -1,5 +1,7 @@
 //! Webhook configurations, and the client configurations that custom resource definitions share.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -48,11 +50,10 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
             let versions = h.strs("admissionReviewVersions");
             !versions.is_empty() && !versions.iter().any(|v| REVIEW_VERSIONS.contains(v))
         }),
-        same_names: ctx.is_old()
-            || before
-                .iter()
-                .enumerate()
-                .any(|(i, h)| before[..i].iter().any(|o| o.str("name") == h.str("name"))),
+        same_names: ctx.is_old() || {
+            let mut seen = HashSet::new();
+            before.iter().any(|h| !seen.insert(h.str("name")))
+        },
         selector_values: !selector_errs.is_empty(),
     };
     configuration(new, &tolerate, errs);
@@ -61,15 +62,13 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
 fn configuration(object: &Value, tolerate: &Tolerate, errs: &mut ErrorList) {
     meta::object_meta(object, false, names::subdomain, errs);
     let hooks = object.list("webhooks");
+    let mut seen = HashSet::new();
     for (i, hook) in hooks.iter().enumerate() {
         let path = WEBHOOKS.index(i);
         webhook(hook, tolerate, &path, errs);
         review_versions(hook, tolerate, &path.child("admissionReviewVersions"), errs);
         let name = hook.str("name");
-        if !tolerate.same_names
-            && !name.is_empty()
-            && hooks[..i].iter().any(|other| other.str("name") == name)
-        {
+        if !tolerate.same_names && !name.is_empty() && !seen.insert(name) {
             errs.duplicate(&path.child("name"), name);
         }
     }
@@ -229,8 +228,9 @@ fn review_versions(hook: &Value, tolerate: &Tolerate, path: &Path<'_>, errs: &mu
         errs.required(path, "must specify one of v1, v1beta1");
         return;
     }
+    let mut seen = HashSet::new();
     for (i, version) in versions.iter().enumerate() {
-        if versions[..i].contains(version) {
+        if !seen.insert(version) {
             errs.invalid(&path.index(i), *version, "duplicate version");
             continue;
         }

@@ -1,5 +1,7 @@
 //! Stateful sets.
 
+use std::collections::HashSet;
+
 use api::field::{ErrorList, Path};
 use api::{Object, Value};
 
@@ -127,7 +129,7 @@ fn adapted_template(template: &Value, claims: &[Value]) -> Option<Value> {
     spec.remove("subdomain");
     spec.remove("hostname");
     if !claims.is_empty() {
-        let names: Vec<&str> = claims.iter().map(|c| c.sub("metadata").str("name")).collect();
+        let names: HashSet<&str> = claims.iter().map(|c| c.sub("metadata").str("name")).collect();
         let mut volumes: Vec<Value> = names
             .iter()
             .map(|name| serde_json::json!({"name": name, "persistentVolumeClaim": {"claimName": name}}))

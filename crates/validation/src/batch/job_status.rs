@@ -1,5 +1,7 @@
 //! A job's status (`ValidateJobStatusUpdate`). What is checked depends on what changes.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -128,7 +130,7 @@ pub(super) fn status(new: &Value, old: &Value, errs: &mut ErrorList) {
 fn uncounted(status: &Value, errs: &mut ErrorList) {
     let pods = status.sub("uncountedTerminatedPods");
     let path = STATUS.child("uncountedTerminatedPods");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for kind in ["succeeded", "failed"] {
         let list = path.child(kind);
         for (i, uid) in pods.strs(kind).into_iter().enumerate() {
@@ -137,7 +139,7 @@ fn uncounted(status: &Value, errs: &mut ErrorList) {
             } else if seen.contains(&uid) {
                 errs.duplicate(&list.index(i), uid);
             } else {
-                seen.push(uid);
+                seen.insert(uid);
             }
         }
     }

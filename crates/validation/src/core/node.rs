@@ -1,5 +1,7 @@
 //! Nodes.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -89,8 +91,9 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
     node_resources(status, errs);
     declared_features(status, errs);
     let addresses = status.list("addresses");
+    let mut seen = HashSet::new();
     for (i, address) in addresses.iter().enumerate() {
-        if addresses[..i].contains(address) {
+        if !seen.insert(address) {
             let shown = golang::shown("core.NodeAddress", address);
             errs.duplicate(&STATUS.child("addresses").index(i), shown);
         }

@@ -1,5 +1,7 @@
 //! Projected volumes, and the names of signers and trust bundles that they refer to.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -12,7 +14,7 @@ use crate::{golang, selector};
 /// `validateProjectedVolumeSource`.
 pub(super) fn projected(v: &Value, path: &Path<'_>, about: &About<'_>, errs: &mut ErrorList) {
     file_mode(v, "defaultMode", path, errs);
-    let mut paths: Vec<&str> = Vec::new();
+    let mut paths: HashSet<&str> = HashSet::new();
     let sources = path.child("sources");
     for (i, source) in v.list("sources").iter().enumerate() {
         let source_path = sources.index(i);
@@ -51,7 +53,7 @@ pub(super) fn projected(v: &Value, path: &Path<'_>, about: &About<'_>, errs: &mu
             if paths.contains(&text) {
                 errs.invalid(path, text, DUPLICATE_PATHS);
             } else {
-                paths.push(text);
+                paths.insert(text);
             }
         }
         if let Some(s) = source.at("podCertificate") {
@@ -85,7 +87,7 @@ const DUPLICATE_PATHS: &str = "conflicting duplicate paths";
 fn unique_path<'a>(
     text: &'a str,
     shown: &str,
-    paths: &mut Vec<&'a str>,
+    paths: &mut HashSet<&'a str>,
     path: &Path<'_>,
     errs: &mut ErrorList,
 ) {
@@ -95,7 +97,7 @@ fn unique_path<'a>(
     if paths.contains(&text) {
         errs.invalid(path, shown, DUPLICATE_PATHS);
     } else {
-        paths.push(text);
+        paths.insert(text);
     }
 }
 

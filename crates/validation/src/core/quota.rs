@@ -1,5 +1,7 @@
 //! Resource quotas and limit ranges.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -170,11 +172,12 @@ pub(crate) fn limit_range_create(object: &Value, _: &Context<'_>, errs: &mut Err
     meta::kube_object_meta(object, true, names::subdomain, errs);
     let limits = object.sub("spec").list("limits");
     let list = SPEC.child("limits");
+    let mut seen = HashSet::new();
     for (i, limit) in limits.iter().enumerate() {
         let path = list.index(i);
         let kind = limit.str("type");
         limit_type(kind, &path.child("type"), errs);
-        if limits[..i].iter().any(|l| l.str("type") == kind) {
+        if !seen.insert(kind) {
             errs.duplicate(&path.child("type"), kind);
         }
         limit_item(limit, kind, &path, errs);

@@ -1,5 +1,7 @@
 //! Services (`validateService` and its update rules).
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -79,7 +81,7 @@ fn service(object: &Value, old: Option<&Value>, errs: &mut ErrorList) {
         _ => {}
     }
     let ports_path = SPEC.child("ports");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, p) in ports.iter().enumerate() {
         port(p, ports.len() > 1, &mut seen, &ports_path.index(i), errs);
     }
@@ -153,7 +155,7 @@ fn external_name(spec: &Value, errs: &mut ErrorList) {
 }
 
 /// `validateServicePort`.
-fn port<'a>(p: &'a Value, named: bool, seen: &mut Vec<&'a str>, path: &Path<'_>, errs: &mut ErrorList) {
+fn port<'a>(p: &'a Value, named: bool, seen: &mut HashSet<&'a str>, path: &Path<'_>, errs: &mut ErrorList) {
     let name = p.str("name");
     if name.is_empty() {
         if named {
@@ -164,7 +166,7 @@ fn port<'a>(p: &'a Value, named: bool, seen: &mut Vec<&'a str>, path: &Path<'_>,
         if seen.contains(&name) {
             errs.duplicate(&path.child("name"), name);
         } else {
-            seen.push(name);
+            seen.insert(name);
         }
     }
     let number = p.int("port");
@@ -296,17 +298,19 @@ fn port_numbers(spec: &Value, errs: &mut ErrorList) {
             }
         }
     }
-    let repeated = |i: usize, field: &str| {
-        let key = |p: &Value| (p.str("protocol").to_owned(), p.int(field));
-        ports[..i].iter().any(|p| key(p) == key(&ports[i]))
+    let repeated = |field: &str| {
+        let mut seen = HashSet::new();
+        ports.iter().map(|p| !seen.insert((p.str("protocol"), p.int(field)))).collect::<Vec<bool>>()
     };
+    let again = repeated("nodePort");
     for (i, p) in ports.iter().enumerate() {
-        if p.int("nodePort") != 0 && repeated(i, "nodePort") {
+        if p.int("nodePort") != 0 && again[i] {
             errs.duplicate(&path.index(i).child("nodePort"), p.int("nodePort"));
         }
     }
+    let again = repeated("port");
     for (i, p) in ports.iter().enumerate() {
-        if repeated(i, "port") {
+        if again[i] {
             let key = serde_json::json!({"protocol": p.sub("protocol"), "port": p.sub("port")});
             errs.duplicate(&path.index(i), golang::shown("core.ServicePort", &key));
         }

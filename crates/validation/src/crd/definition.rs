@@ -1,5 +1,7 @@
 //! A definition's spec: names, versions, columns, subresources, conversion.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -285,7 +287,7 @@ fn selectable_fields(
         errs.invalid(schema_path, "", problem);
         return;
     }
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
     for (i, field) in fields.iter().enumerate() {
         let item = path.index(i);
         let path = item.child("jsonPath");
@@ -314,7 +316,7 @@ fn selectable_fields(
         if seen.contains(&found) {
             errs.duplicate(&path, text);
         } else {
-            seen.push(found);
+            seen.insert(found);
         }
     }
     if seen.len() > 8 {
@@ -359,9 +361,10 @@ fn conversion(v: &Value, keeps_unknown: bool, options: &Options, errs: &mut Erro
         errs.required(&versions_path, "");
         return;
     }
+    let mut seen = HashSet::new();
     for (i, version) in versions.iter().enumerate() {
         let path = versions_path.index(i);
-        if versions[..i].contains(version) {
+        if !seen.insert(version) {
             errs.invalid(&path, *version, "duplicate version");
         } else {
             errs.invalid_each(&path, version, names::is_dns1035_label(version));

@@ -1,5 +1,8 @@
 //! Dynamic resource allocation: claims, claim templates, device classes, resource slices, device taint rules.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 pub(crate) mod claim;
 pub(crate) mod slice;
 mod status;
@@ -32,7 +35,7 @@ fn each<T: Copy>(
 }
 
 /// Like [`each`], and every item has a key of its own (`validateSet`).
-fn each_unique<T: Copy, K: PartialEq + Shown>(
+fn each_unique<T: Copy, K: Eq + Hash + Shown>(
     items: impl ExactSizeIterator<Item = T> + Clone,
     max: usize,
     path: &Path<'_>,
@@ -43,13 +46,13 @@ fn each_unique<T: Copy, K: PartialEq + Shown>(
     if !each(items.clone(), max, path, errs, rule) {
         return;
     }
-    let mut seen: Vec<K> = Vec::with_capacity(items.len());
+    let mut seen: HashSet<K> = HashSet::with_capacity(items.len());
     for (i, item) in items.enumerate() {
         let found = key(item);
         if seen.contains(&found) {
             errs.duplicate(&path.index(i), found);
         } else {
-            seen.push(found);
+            seen.insert(found);
         }
     }
 }
@@ -174,8 +177,9 @@ fn binding_conditions(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     }
     for (field, list) in [(BINDING, &binding), (FAILURE, &failure)] {
         let path = path.child(field);
+        let mut seen = HashSet::new();
         for (i, condition) in list.iter().enumerate() {
-            if list[..i].contains(condition) {
+            if !seen.insert(condition) {
                 errs.duplicate(&path.index(i), *condition);
             }
             if field == FAILURE && binding.contains(condition) {

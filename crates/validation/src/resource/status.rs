@@ -16,7 +16,7 @@ use crate::value::Get;
 static STATUS: Path<'static> = Path::new("status");
 
 /// One device, or a share of one.
-#[derive(PartialEq)]
+#[derive(PartialEq, Eq, Hash)]
 struct DeviceId<'a>([&'a str; 4]);
 
 impl<'a> DeviceId<'a> {

@@ -1,5 +1,7 @@
 //! Storage classes and volume attributes classes.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -78,10 +80,11 @@ fn parameters(v: &Value, may_be_empty: bool, path: &Path<'_>, errs: &mut ErrorLi
 }
 
 fn topologies(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
+    let mut known = HashSet::new();
     for (i, term) in list.iter().enumerate() {
         let path = path.index(i);
         let expressions = path.child("matchLabelExpressions");
-        let mut keys: Vec<&str> = Vec::new();
+        let mut keys: HashSet<&str> = HashSet::new();
         for (j, expression) in term.list("matchLabelExpressions").iter().enumerate() {
             let path = expressions.index(j);
             let values_path = path.child("values");
@@ -89,8 +92,9 @@ fn topologies(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
             if values.is_empty() {
                 errs.required(&values_path, "");
             }
+            let mut seen = HashSet::new();
             for (k, value) in values.iter().enumerate() {
-                if values[..k].contains(value) {
+                if !seen.insert(value) {
                     errs.duplicate(&values_path.index(k), *value);
                 }
             }
@@ -99,9 +103,9 @@ fn topologies(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
             if keys.contains(&key) {
                 errs.duplicate(&path.child("key"), key);
             }
-            keys.push(key);
+            keys.insert(key);
         }
-        if list[..i].iter().any(|other| terms(other) == terms(term)) {
+        if !known.insert(terms(term)) {
             errs.duplicate(&expressions, "");
         }
     }

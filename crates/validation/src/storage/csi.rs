@@ -1,5 +1,7 @@
 //! CSI drivers, CSI nodes and CSI storage capacities.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -67,10 +69,11 @@ fn driver_spec(spec: &Value, errs: &mut ErrorList) {
 
 fn token_requests(list: &[Value], errs: &mut ErrorList) {
     let path = SPEC.child("tokenRequests");
+    let mut seen = HashSet::new();
     for (i, request) in list.iter().enumerate() {
         let path = path.index(i);
         let audience = request.str("audience");
-        if list[..i].iter().any(|other| other.str("audience") == audience) {
+        if !seen.insert(audience) {
             errs.duplicate(&path.child("audience"), audience);
             continue;
         }
@@ -109,6 +112,7 @@ pub(crate) fn node_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorLis
     let longest = if ctx.is_old() { 128 } else { 256 };
     let drivers = object.sub("spec").list("drivers");
     let list = SPEC.child("drivers");
+    let mut seen = HashSet::new();
     for (i, driver) in drivers.iter().enumerate() {
         let path = list.index(i);
         let (name, id) = (driver.str("name"), driver.str("nodeID"));
@@ -122,7 +126,7 @@ pub(crate) fn node_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorLis
         if let Some(count) = driver.sub("allocatable").opt_int("count") {
             meta::non_negative(count, &path.child("allocatable").child("count"), errs);
         }
-        if drivers[..i].iter().any(|other| other.str("name") == name) {
+        if !seen.insert(name) {
             errs.duplicate(&path.child("name"), name);
         }
         let keys = driver.strs("topologyKeys");

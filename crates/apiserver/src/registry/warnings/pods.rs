@@ -1,5 +1,7 @@
 //! Warnings about pods and pod templates.
 
+use std::collections::{HashMap, HashSet};
+
 use api::Value;
 
 use super::{annotation, fractional, old_node_label, selector_term, storage_request};
@@ -143,9 +145,10 @@ fn node_labels(out: &mut Vec<String>, spec: &str, pod: &Value) {
 
 /// Of two things with the same name, the second.
 fn repeated(out: &mut Vec<String>, list: &[Value], field: &str, path: &str) {
+    let mut seen = HashSet::new();
     for (i, item) in list.iter().enumerate() {
         let value = text(item, field);
-        if list[..i].iter().any(|o| text(o, field) == value) {
+        if !seen.insert(value) {
             out.push(format!("{path}[{i}].{field}: duplicate {field} {value:?}"));
         }
     }
@@ -193,12 +196,13 @@ fn armoured(profile: Option<&Value>, note: &str) -> bool {
 
 /// A variable that is defined twice, unless the second builds on the first.
 fn environment(out: &mut Vec<String>, path: &str, list: &[Value]) {
+    let mut seen = HashSet::new();
     for (i, variable) in list.iter().enumerate() {
         let (name, value) = (text(variable, "name"), text(variable, "value"));
         let own = format!("$({name})");
         let from = variable.get("valueFrom").is_some_and(|v| !v.is_null());
         let builds = !from && value != own && value.contains(&own);
-        if !builds && list[..i].iter().any(|v| text(v, "name") == name) {
+        if !seen.insert(name) && !builds {
             out.push(format!(
                 "{path}.env[{i}]: hides previous definition of {name:?}, which may be dropped when using apply"
             ));
@@ -218,6 +222,9 @@ struct Port<'a> {
 
 fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
     let mut seen: Vec<Port<'_>> = Vec::new();
+    // Where ports with a number and a protocol stand, and the first with a name.
+    let mut alike: HashMap<(i64, &str), Vec<usize>> = HashMap::new();
+    let mut named: HashMap<&str, usize> = HashMap::new();
     for (path, container) in containers(spec, pod) {
         for (i, port) in items(container, "ports").iter().enumerate() {
             let number = |field: &str| port.get(field).and_then(Value::as_i64).unwrap_or(0);
@@ -235,7 +242,11 @@ fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
                     own.path, own.name, own.number, own.protocol, own.host
                 ));
             }
-            for other in seen.iter().filter(|o| o.number == own.number && o.protocol == own.protocol) {
+            let others = alike.entry((own.number, own.protocol)).or_default();
+            for other in others.iter().filter_map(|at| seen.get(*at)) {
+                if out.len() >= crate::handlers::WARNINGS_MAX {
+                    return;
+                }
                 let one_named = own.host.is_empty() != other.host.is_empty();
                 let how = if own.host == other.host && own.host_port == other.host_port {
                     "duplicate"
@@ -248,11 +259,13 @@ fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
                 };
                 out.push(format!("{}: {how} port definition with {}", own.path, other.path));
             }
+            others.push(seen.len());
             seen.push(own);
         }
     }
     for (i, port) in seen.iter().enumerate().filter(|(_, p)| !p.name.is_empty()) {
-        if let Some(other) = seen[..i].iter().find(|o| o.name == port.name) {
+        let first = *named.entry(port.name).or_insert(i);
+        if let Some(other) = seen.get(first).filter(|_| first < i) {
             out.push(format!(
                 "{}: duplicate port name {:?} with {}, services and probes that select ports by name will use {}",
                 port.path, port.name, other.path, other.path

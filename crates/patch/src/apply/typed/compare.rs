@@ -1,5 +1,7 @@
 //! The differences of two objects as field sets (`typed/compare.go`).
 
+use std::collections::BTreeMap;
+
 use api::{Object, Value};
 
 use super::{Atom, Shape, TypeSchema, atom, child, item_element};
@@ -107,16 +109,17 @@ fn all_items<S: TypeSchema>(
     set: &mut Set,
 ) {
     let elements: Vec<Option<Element>> = items.iter().map(|item| item_element(keys, item).ok()).collect();
-    for (i, element) in elements.iter().enumerate() {
+    let mut counts: BTreeMap<&Element, usize> = BTreeMap::new();
+    for element in elements.iter().flatten() {
+        *counts.entry(element).or_default() += 1;
+    }
+    for (item, element) in items.iter().zip(&elements) {
         let Some(element) = element else { continue };
-        let same = |others: &[Option<Element>]| others.iter().flatten().any(|e| e == element);
-        if same(&elements[..i]) {
-            continue;
-        }
+        let Some(count) = counts.remove(element) else { continue };
         let mut below = Set::default();
         // An item that occurs twice is owned as a whole.
-        if !same(&elements[i + 1..]) {
-            all_below(&items[i], schema.element(), &mut below);
+        if count == 1 {
+            all_below(item, schema.element(), &mut below);
         }
         set.attach(element.clone(), true, below);
     }
@@ -188,21 +191,24 @@ fn compare_items<S: TypeSchema>(
     if old.is_empty() {
         return all_items(new, keys, schema, &mut result.added);
     }
+    // In the order of their first occurrence: where each stands in the old and in the new list.
+    let mut order: Vec<&Element> = Vec::new();
     let index = |items: &[Value]| -> Vec<(Element, usize)> {
         items.iter().enumerate().filter_map(|(i, v)| Some((item_element(keys, v).ok()?, i))).collect()
     };
     let (old_index, new_index) = (index(old), index(new));
-    let mut elements: Vec<&Element> = Vec::new();
-    for (element, _) in old_index.iter().chain(&new_index) {
-        if !elements.contains(&element) {
-            elements.push(element);
+    let mut places: BTreeMap<&Element, [Vec<usize>; 2]> = BTreeMap::new();
+    for (side, index) in [&old_index, &new_index].into_iter().enumerate() {
+        for (element, at) in index {
+            let place = places.entry(element).or_insert_with(|| {
+                order.push(element);
+                [Vec::new(), Vec::new()]
+            });
+            place[side].push(*at);
         }
     }
-    for element in elements {
-        let at = |index: &[(Element, usize)]| -> Vec<usize> {
-            index.iter().filter(|(e, _)| e == element).map(|(_, i)| *i).collect()
-        };
-        let (o, n) = (at(&old_index), at(&new_index));
+    for element in order {
+        let [o, n] = places.remove(element).unwrap_or_default();
         let found = match (o.as_slice(), n.as_slice()) {
             ([] | [_], [] | [_]) => {
                 let (a, b) = (o.first().map(|i| &old[*i]), n.first().map(|i| &new[*i]));

@@ -1,5 +1,7 @@
 //! Whether an applied configuration fits its type (`typed/validate.go`).
 
+use std::collections::BTreeSet;
+
 use api::{Object, Value};
 
 use super::{ScalarKind, Shape, TypeSchema, item_element};
@@ -55,7 +57,7 @@ fn validate_items<S: TypeSchema>(
     path: &str,
     errors: &mut Vec<String>,
 ) {
-    let mut seen: Vec<Element> = Vec::new();
+    let mut seen: BTreeSet<Element> = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
         let element = match shape {
             Shape::SetList => item_element(None, item),
@@ -72,7 +74,7 @@ fn validate_items<S: TypeSchema>(
                 if let Some(schema) = schema.element() {
                     walk(item, &schema, &format!("{path}{element}"), errors);
                 }
-                seen.push(element);
+                seen.insert(element);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Where pods may run: affinity, node selectors, topology spread, tolerations.
 
+use std::collections::{HashMap, HashSet};
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -187,7 +189,7 @@ pub(super) fn match_label_keys(
         }
     }
     // The server adds the keys to the selector itself; a key that the selector has twice was there before.
-    let mut seen: Vec<&str> = selector.entries("matchLabels").map(|(k, _)| k.as_str()).collect();
+    let mut seen: HashSet<&str> = selector.entries("matchLabels").map(|(k, _)| k.as_str()).collect();
     for expression in selector.list("matchExpressions") {
         let key = expression.str("key");
         if seen.contains(&key)
@@ -195,7 +197,7 @@ pub(super) fn match_label_keys(
         {
             errs.invalid(&path.index(i), key, "exists in both matchLabelKeys and labelSelector");
         }
-        seen.push(key);
+        seen.insert(key);
     }
     for (i, key) in matching.iter().enumerate() {
         if mismatching.contains(key) {
@@ -230,6 +232,12 @@ fn old_match_label_keys(keys: &[&str], selector: &Value, path: &Path<'_>, errs: 
 
 /// `validateTopologySpreadConstraints`.
 pub(super) fn topology_spread(list: &[Value], opts: &Options, path: &Path<'_>, errs: &mut ErrorList) {
+    // Where each pair stands for the last time.
+    let last: HashMap<(&str, &str), usize> = list
+        .iter()
+        .enumerate()
+        .map(|(i, c)| ((c.str("topologyKey"), c.str("whenUnsatisfiable")), i))
+        .collect();
     for (i, constraint) in list.iter().enumerate() {
         let path = path.index(i);
         meta::positive(constraint.int("maxSkew"), &path.child("maxSkew"), errs);
@@ -244,11 +252,7 @@ pub(super) fn topology_spread(list: &[Value], opts: &Options, path: &Path<'_>, e
                 &["DoNotSchedule", "ScheduleAnyway"],
             );
         }
-        let again = list
-            .iter()
-            .skip(i + 1)
-            .any(|c| c.str("topologyKey") == key && c.str("whenUnsatisfiable") == action);
-        if again {
+        if last.get(&(key, action)).is_some_and(|last| *last > i) {
             let text = format!("{{{key}, {action}}}");
             errs.duplicate(&path.child("{topologyKey, whenUnsatisfiable}"), &text);
         }
@@ -352,7 +356,7 @@ pub(crate) fn tolerations(list: &[Value], comparison: bool, path: &Path<'_>, err
 
 /// `validateNodeTaints`.
 pub(crate) fn taints(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: HashSet<(&str, &str)> = HashSet::new();
     for (i, taint) in list.iter().enumerate() {
         let path = path.index(i);
         let (key, value, effect) = (taint.str("key"), taint.str("value"), taint.str("effect"));
@@ -370,7 +374,7 @@ pub(crate) fn taints(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
             let shown = crate::golang::shown("core.Taint", taint);
             errs.duplicate_because(&path, shown, "taints must be unique by key and effect pair");
         } else {
-            seen.push((effect, key));
+            seen.insert((effect, key));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Containers of all three kinds (`validateContainers`, `validateInitContainers`,
 //! `validateEphemeralContainers`).
 
+use std::collections::{HashMap, HashSet};
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -14,8 +16,8 @@ use crate::value::Get;
 /// What containers refer to in their pod.
 pub(super) struct Around<'a> {
     pub(super) spec: &'a Value,
-    /// The volumes that are valid themselves.
-    pub(super) volumes: Vec<&'a Value>,
+    /// The volumes that are valid themselves, by name.
+    pub(super) volumes: HashMap<&'a str, &'a Value>,
     pub(super) claims: Vec<&'a str>,
     pub(super) grace: Option<i64>,
     pub(super) opts: &'a Options,
@@ -34,7 +36,7 @@ pub(super) fn containers(around: &Around<'_>, path: &Path<'_>, errs: &mut ErrorL
         errs.required(path, "");
         return;
     }
-    let mut seen: Vec<&str> = Vec::with_capacity(list.len());
+    let mut seen: HashSet<&str> = HashSet::with_capacity(list.len());
     for (i, container) in list.iter().enumerate() {
         let path = path.index(i);
         common(container, around, &path, errs);
@@ -51,7 +53,7 @@ pub(super) fn containers(around: &Around<'_>, path: &Path<'_>, errs: &mut ErrorL
 /// `validateInitContainers`.
 pub(super) fn init_containers(around: &Around<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     const NOT_ALWAYS: &str = "may not be set for init containers without restartPolicy=Always";
-    let mut seen: Vec<&str> = around.spec.list("containers").iter().map(|c| c.str("name")).collect();
+    let mut seen: HashSet<&str> = around.spec.list("containers").iter().map(|c| c.str("name")).collect();
     for (i, container) in around.spec.list("initContainers").iter().enumerate() {
         let item = path.index(i);
         common(container, around, &item, errs);
@@ -63,7 +65,7 @@ pub(super) fn init_containers(around: &Around<'_>, path: &Path<'_>, errs: &mut E
         if seen.contains(&name) {
             errs.duplicate(&item.child("name"), name);
         } else if !name.is_empty() {
-            seen.push(name);
+            seen.insert(name);
         }
         host_port_conflicts(std::slice::from_ref(container), path, errs);
         if always {
@@ -100,7 +102,7 @@ pub(super) fn ephemeral_containers(around: &Around<'_>, path: &Path<'_>, errs: &
     if list.is_empty() {
         return;
     }
-    let others: Vec<&str> = ["containers", "initContainers"]
+    let others: HashSet<&str> = ["containers", "initContainers"]
         .iter()
         .flat_map(|kind| around.spec.list(kind))
         .map(|c| c.str("name"))
@@ -112,7 +114,7 @@ pub(super) fn ephemeral_containers(around: &Around<'_>, path: &Path<'_>, errs: &
         image_whitespace(container, &path, errs);
         unique_name(container.str("name"), &mut seen, &path, errs);
         let target = container.str("targetContainerName");
-        if !target.is_empty() && !others.contains(&target) {
+        if !target.is_empty() && !others.contains(target) {
             errs.not_found(&path.child("targetContainerName"), target);
         }
         const FIELDS: &[&str] = &[
@@ -147,11 +149,11 @@ pub(super) fn ephemeral_containers(around: &Around<'_>, path: &Path<'_>, errs: &
     }
 }
 
-fn unique_name<'a>(name: &'a str, seen: &mut Vec<&'a str>, path: &Path<'_>, errs: &mut ErrorList) {
+fn unique_name<'a>(name: &'a str, seen: &mut HashSet<&'a str>, path: &Path<'_>, errs: &mut ErrorList) {
     if seen.contains(&name) {
         errs.duplicate(&path.child("name"), name);
     } else {
-        seen.push(name);
+        seen.insert(name);
     }
 }
 
@@ -217,7 +219,7 @@ pub(crate) fn protocol(protocol: &str, path: &Path<'_>, errs: &mut ErrorList) {
 }
 
 fn ports(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, port) in list.iter().enumerate() {
         let path = path.index(i);
         let name = port.str("name");
@@ -228,7 +230,7 @@ fn ports(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
             } else if seen.contains(&name) {
                 errs.duplicate(&path.child("name"), name);
             } else {
-                seen.push(name);
+                seen.insert(name);
             }
         }
         let number = port.int("containerPort");
@@ -250,7 +252,7 @@ fn ports(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
 }
 
 fn host_port_conflicts(containers: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<(&str, &str, i64)> = Vec::new();
+    let mut seen: HashSet<(&str, &str, i64)> = HashSet::new();
     for (i, container) in containers.iter().enumerate() {
         let item = path.index(i);
         let list = item.child("ports");
@@ -263,7 +265,7 @@ fn host_port_conflicts(containers: &[Value], path: &Path<'_>, errs: &mut ErrorLi
                 let text = format!("{}/{}/{}", key.0, key.1, key.2);
                 errs.duplicate(&list.index(j).child("hostPort"), &text);
             } else {
-                seen.push(key);
+                seen.insert(key);
             }
         }
     }
@@ -271,14 +273,16 @@ fn host_port_conflicts(containers: &[Value], path: &Path<'_>, errs: &mut ErrorLi
 
 fn volume_mounts(container: &Value, around: &Around<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     let devices = container.list("volumeDevices");
-    let mut seen: Vec<&str> = Vec::new();
+    let device_names: HashSet<&str> = devices.iter().map(|d| d.str("name")).collect();
+    let device_paths: HashSet<&str> = devices.iter().map(|d| d.str("devicePath")).collect();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, mount) in container.list("volumeMounts").iter().enumerate() {
         let item = path.index(i);
         let (name, at) = (mount.str("name"), mount.str("mountPath"));
         if name.is_empty() {
             errs.required(&item.child("name"), "");
         }
-        if !around.volumes.iter().any(|v| v.str("name") == name) {
+        if !around.volumes.contains_key(name) {
             errs.not_found(&item.child("name"), name);
         }
         if at.is_empty() {
@@ -287,11 +291,11 @@ fn volume_mounts(container: &Value, around: &Around<'_>, path: &Path<'_>, errs: 
         if seen.contains(&at) {
             errs.invalid(&item.child("mountPath"), at, "must be unique");
         }
-        seen.push(at);
-        if devices.iter().any(|d| d.str("name") == name) {
+        seen.insert(at);
+        if device_names.contains(name) {
             errs.invalid(&item.child("name"), name, "must not already exist in volumeDevices");
         }
-        if devices.iter().any(|d| d.str("devicePath") == at) {
+        if device_paths.contains(at) {
             errs.invalid(&item.child("mountPath"), at, "must not already exist as a path in volumeDevices");
         }
         let (sub_path, expression) = (mount.str("subPath"), mount.str("subPathExpr"));
@@ -344,12 +348,14 @@ fn mount_modes(mount: &Value, container: &Value, path: &Path<'_>, errs: &mut Err
 
 fn volume_devices(container: &Value, around: &Around<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     let mounts = container.list("volumeMounts");
-    let (mut paths, mut seen): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let (mut paths, mut seen): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
+    let mounted: HashSet<&str> = mounts.iter().map(|m| m.str("name")).collect();
+    let mount_paths: HashSet<&str> = mounts.iter().map(|m| m.str("mountPath")).collect();
     for (i, device) in container.list("volumeDevices").iter().enumerate() {
         let item = path.index(i);
         let (name, at) = (device.str("name"), device.str("devicePath"));
         let (name_path, at_path) = (item.child("name"), item.child("devicePath"));
-        let source = around.volumes.iter().find(|v| v.str("name") == name);
+        let source = around.volumes.get(name).copied();
         if name.is_empty() {
             errs.required(&name_path, "");
         }
@@ -376,28 +382,28 @@ fn volume_devices(container: &Value, around: &Around<'_>, path: &Path<'_>, errs:
         if at.split('/').any(|part| part == "..") {
             errs.invalid(&at_path, at, "can not contain backsteps ('..')");
         } else {
-            paths.push(at);
+            paths.insert(at);
         }
-        if mounts.iter().any(|m| m.str("name") == name) {
+        if mounted.contains(name) {
             errs.invalid(&name_path, name, "must not already exist in volumeMounts");
         }
-        if mounts.iter().any(|m| m.str("mountPath") == at) {
+        if mount_paths.contains(at) {
             errs.invalid(&at_path, at, "must not already exist as a path in volumeMounts");
         }
         if !name.is_empty() {
-            seen.push(name);
+            seen.insert(name);
         }
     }
 }
 
 fn resize_policy(container: &Value, pod_restart: &str, path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, policy) in container.list("resizePolicy").iter().enumerate() {
         let (resource, restart) = (policy.str("resourceName"), policy.str("restartPolicy"));
         if seen.contains(&resource) {
             errs.duplicate(&path.index(i), resource);
         }
-        seen.push(resource);
+        seen.insert(resource);
         match resource {
             "cpu" | "memory" => {}
             "" => errs.required(path, ""),

@@ -1,5 +1,7 @@
 //! Pods and pod templates (`ValidatePodSpec`, `ValidatePodTemplateSpec`, `ValidatePodCreate`).
 
+use std::collections::HashSet;
+
 pub(crate) mod affinity;
 pub(crate) mod container;
 pub(crate) mod env;
@@ -244,6 +246,7 @@ pub(crate) fn pod_spec(
         spec.list("resourceClaims").iter().map(|c| c.str("name")).filter(|n| !n.is_empty()).collect();
     let mirror = metadata.is_some_and(|m| m.sub("annotations").at(MIRROR).is_some());
     resources::pod_claims(spec, mirror, &path.child("resourceClaims"), errs);
+    let volumes = volumes.into_iter().map(|v| (v.str("name"), v)).collect();
     let around = container::Around { spec, volumes, claims, grace, opts };
     container::containers(&around, &path.child("containers"), errs);
     container::init_containers(&around, &path.child("initContainers"), errs);
@@ -311,7 +314,10 @@ fn volumes<'a>(
 ) -> Vec<&'a Value> {
     let list = spec.list("volumes");
     let mut good: Vec<&Value> = Vec::with_capacity(list.len());
+    let mut names: HashSet<&str> = HashSet::with_capacity(list.len());
     let owner_name = metadata.map_or("", |m| m.str("name"));
+    let ephemeral = list.iter().filter(|o| o.at("ephemeral").is_some());
+    let created: HashSet<String> = ephemeral.map(|o| format!("{owner_name}-{}", o.str("name"))).collect();
     for (i, v) in list.iter().enumerate() {
         let path = path.index(i);
         let (name, name_path) = (v.str("name"), path.child("name"));
@@ -323,18 +329,15 @@ fn volumes<'a>(
         } else {
             errs.invalid_each(&name_path, name, names::is_dns1123_label(name));
         }
-        if good.iter().any(|g| g.str("name") == name) {
+        if names.contains(name) {
             errs.duplicate(&name_path, name);
         }
         if errs.len() == before {
             good.push(v);
+            names.insert(name);
         }
         let claim = v.sub("persistentVolumeClaim").str("claimName");
-        let created = !owner_name.is_empty()
-            && list
-                .iter()
-                .any(|o| o.at("ephemeral").is_some() && claim == format!("{owner_name}-{}", o.str("name")));
-        if !claim.is_empty() && created {
+        if !claim.is_empty() && !owner_name.is_empty() && created.contains(claim) {
             errs.invalid(
                 &path.child("persistentVolumeClaim").child("claimName"),
                 claim,
@@ -434,14 +437,14 @@ fn gates(spec: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         errs.invalid_each(&item.child("conditionType"), kind, names::is_qualified_name(kind));
     }
     let scheduling = path.child("schedulingGates");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, gate) in spec.list("schedulingGates").iter().enumerate() {
         let (name, item) = (gate.str("name"), scheduling.index(i));
         errs.invalid_each(&item, name, names::is_qualified_name(name));
         if seen.contains(&name) {
             errs.duplicate(&item, name);
         }
-        seen.push(name);
+        seen.insert(name);
     }
 }
 

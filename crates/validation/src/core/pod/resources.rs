@@ -1,5 +1,7 @@
 //! Resource requirements, resource names and resource claims.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -211,8 +213,14 @@ fn requirements(
     claim_names(r.list("claims"), claims, &path.child("claims"), errs);
 }
 
+/// So many names are listed in an error: more would make the errors of a long list too long for everybody.
+const NAMES_MAX: usize = 100;
+
 fn claim_names(list: &[Value], pod_claims: &[&str], path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<String> = Vec::new();
+    let known: BTreeSet<&str> = pod_claims.iter().copied().collect();
+    // Which claims and requests came, and which names came with a request: as often as that.
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut requested: HashMap<&str, usize> = HashMap::new();
     for (i, claim) in list.iter().enumerate() {
         let path = path.index(i);
         let (name, request) = (claim.str("name"), claim.str("request"));
@@ -220,7 +228,7 @@ fn claim_names(list: &[Value], pod_claims: &[&str], path: &Path<'_>, errs: &mut 
             errs.required(&path, "");
             continue;
         }
-        if seen.iter().any(|s| s == name) {
+        if seen.contains(name) {
             errs.duplicate(&path, name);
         } else {
             let mut key = name.to_owned();
@@ -231,21 +239,21 @@ fn claim_names(list: &[Value], pod_claims: &[&str], path: &Path<'_>, errs: &mut 
             if seen.contains(&key) {
                 errs.duplicate(&path, &key);
             } else if request.is_empty() {
-                for other in &seen {
-                    if other.split_once('/').is_some_and(|(n, _)| n == name) {
-                        errs.duplicate(&path, name);
-                    }
+                for _ in 0..requested.get(name).copied().unwrap_or(0) {
+                    errs.duplicate(&path, name);
                 }
             }
-            seen.push(key);
+            if !request.is_empty() {
+                *requested.entry(name).or_default() += 1;
+            }
+            seen.insert(key);
         }
-        if !pod_claims.contains(&name) {
-            let mut known = pod_claims.to_vec();
-            known.sort_unstable();
+        if !known.contains(name) {
             let detail = if known.is_empty() {
                 "must be one of the names in pod.spec.resourceClaims which is empty".to_owned()
             } else {
-                format!("must be one of the names in pod.spec.resourceClaims: {}", known.join(", "))
+                let names: Vec<&str> = known.iter().copied().take(NAMES_MAX).collect();
+                format!("must be one of the names in pod.spec.resourceClaims: {}", names.join(", "))
             };
             errs.not_found_because(&path, name, detail);
         }
@@ -254,7 +262,7 @@ fn claim_names(list: &[Value], pod_claims: &[&str], path: &Path<'_>, errs: &mut 
 
 /// `validatePodResourceClaims`.
 pub(super) fn pod_claims(spec: &Value, is_mirror: bool, path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, claim) in spec.list("resourceClaims").iter().enumerate() {
         if is_mirror {
             errs.forbidden(&Path::new("[]"), "static pods do not support resource claims");
@@ -268,7 +276,7 @@ pub(super) fn pod_claims(spec: &Value, is_mirror: bool, path: &Path<'_>, errs: &
             errs.duplicate(&path.child("name"), name);
         } else {
             errs.invalid_each(&path.child("name"), name, names::is_dns1123_label(name));
-            seen.push(name);
+            seen.insert(name);
         }
         let (by_name, by_template) =
             (claim.opt_str("resourceClaimName"), claim.opt_str("resourceClaimTemplateName"));

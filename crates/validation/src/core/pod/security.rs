@@ -1,5 +1,7 @@
 //! Security contexts of containers and pods, and what an operating system rules out.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -107,7 +109,7 @@ fn is_sysctl_name(name: &str) -> bool {
 }
 
 fn sysctls(spec: &Value, opts: &Options, path: &Path<'_>, errs: &mut ErrorList) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, sysctl) in spec.sub("securityContext").list("sysctls").iter().enumerate() {
         let item = path.index(i);
         let (name, path) = (sysctl.str("name"), item.child("name"));
@@ -123,7 +125,7 @@ fn sysctls(spec: &Value, opts: &Options, path: &Path<'_>, errs: &mut ErrorList) 
         {
             errs.invalid(&path, name, message);
         }
-        seen.push(name);
+        seen.insert(name);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A pod's status (`ValidatePodStatusUpdate`).
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -117,7 +119,7 @@ fn transitions(now: &Value, before: &Value, field: &str, of: Option<(&Value, &st
 
 fn claim_statuses(status: &Value, spec: &Value, errs: &mut ErrorList) {
     let path = STATUS.child("resourceClaimStatuses");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (i, claim) in status.list("resourceClaimStatuses").iter().enumerate() {
         let path = path.index(i);
         let name = claim.str("name");
@@ -131,7 +133,7 @@ fn claim_statuses(status: &Value, spec: &Value, errs: &mut ErrorList) {
         if seen.contains(&name) {
             errs.duplicate(&path.child("name"), name);
         }
-        seen.push(name);
+        seen.insert(name);
         if let Some(name) = claim.opt_str("resourceClaimName") {
             errs.invalid_each(&path.child("resourceClaimName"), name, names::is_dns1123_subdomain(name));
         }
