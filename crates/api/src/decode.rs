@@ -13,7 +13,7 @@ mod typed;
 pub mod zero;
 
 pub use meta::{TypeMeta, interpret, unrecognized};
-pub use scalar::{format_duration, parse_duration};
+pub use scalar::{duration, format_duration, parse_duration};
 
 use crate::Value;
 use crate::json;

@@ -229,7 +229,7 @@ impl Quantity {
         let unit = NANO / 1000;
         if self.nanos % unit != 0 {
             self.text = None;
-            self.nanos = round_away(self.nanos, unit) * unit;
+            self.nanos = round_away(self.nanos, unit).saturating_mul(unit);
         }
     }
 
@@ -301,7 +301,7 @@ impl fmt::Display for Quantity {
         if self.nanos == 0 {
             return f.write_str("0");
         }
-        let small = self.nanos.abs() < 1024 * NANO;
+        let small = self.nanos.unsigned_abs() < 1024 * NANO.unsigned_abs();
         if self.format == Format::BinarySi && !small && self.is_whole() {
             let mut value = self.nanos / NANO;
             let mut at = 0;
@@ -371,6 +371,18 @@ mod tests {
         ] {
             assert_eq!(Quantity::parse(text).unwrap().to_string(), canonical, "{text}");
         }
+    }
+
+    /// The product overflowed: a panic, or a negative amount.
+    #[test]
+    fn the_largest_amount_is_rounded_up() {
+        let mut most = Quantity::parse("5E").unwrap();
+        most.mul(i64::MAX);
+        most.round_up_to_milli();
+        assert_eq!((most.sign(), most.value()), (1, i64::MAX));
+        let mut least = Quantity::parse("-5E").unwrap();
+        least.mul(i64::MAX);
+        assert!(least.to_string().starts_with('-'), "the smallest amount has no absolute value");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use api::Value;
 
-/// So many values are looked at in a recursive descent at most.
-const RECURSION_MAX: usize = 100_000;
+/// So many values are looked at in one step at most; a path that leads to more leads nowhere. Unions can double what they
+/// find with each step.
+const FOUND_MAX: usize = 100_000;
 
 /// A parsed path.
 #[derive(Clone, Debug, PartialEq)]
@@ -243,6 +244,9 @@ impl Step {
                 for path in paths {
                     for value in &input {
                         found.extend(path.find(value));
+                        if found.len() > FOUND_MAX {
+                            return None;
+                        }
                     }
                 }
             }
@@ -275,7 +279,7 @@ fn children(value: &Value) -> Vec<&Value> {
 
 fn descend<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
     let inner = children(value);
-    if inner.is_empty() || found.len() > RECURSION_MAX {
+    if inner.is_empty() || found.len() > FOUND_MAX {
         return;
     }
     found.push(value);
@@ -298,7 +302,7 @@ fn slice(
         n => n,
     };
     let to = match end {
-        _ if single => from + 1,
+        _ if single => from.saturating_add(1),
         None => len,
         Some(n) if n < 0 => n + len,
         Some(n) => n,

@@ -7,7 +7,7 @@ use api::json::Wanted;
 use api::{Object, Value};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// No printer reads it.
+/// The field of `metadata` that no printer reads.
 const NEVER: &str = "managedFields";
 
 /// What a pod's row is made of.
@@ -48,14 +48,24 @@ pub(crate) fn parse(json: &[u8], resource: &str) -> Result<Value, serde_json::Er
         return POD.parse(json);
     }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = Skip.deserialize(&mut deserializer)?;
+    let value = Skip::Root.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
-/// Everything but the fields that no printer reads.
-#[derive(Clone, Copy)]
-struct Skip;
+/// Everything but the field that no printer reads. Elsewhere its name may be a user's: a key of a config map's data.
+#[derive(Clone, Copy, PartialEq)]
+enum Skip {
+    Root,
+    Metadata,
+    Nothing,
+}
+
+impl Skip {
+    fn below(self, field: &str) -> Skip {
+        if self == Skip::Root && field == "metadata" { Skip::Metadata } else { Skip::Nothing }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Skip {
     type Value = Value;
@@ -99,13 +109,26 @@ impl<'de> Visitor<'de> for Skip {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Object::new();
         while let Some(key) = map.next_key::<String>()? {
-            if key == NEVER {
+            if self == Skip::Metadata && key == NEVER {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                let value = map.next_value_seed(self)?;
+                let value = map.next_value_seed(self.below(&key))?;
                 fields.insert(key, value);
             }
         }
         Ok(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A config map whose data had such a key was shown with one entry less.
+    #[test]
+    fn a_users_own_key_is_no_managed_field() {
+        let text = br#"{"metadata": {"name": "a", "managedFields": []}, "data": {"managedFields": "1"}}"#;
+        let read = parse(text, "configmaps").unwrap();
+        assert_eq!(read, serde_json::json!({"metadata": {"name": "a"}, "data": {"managedFields": "1"}}));
     }
 }

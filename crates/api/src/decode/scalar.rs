@@ -69,10 +69,7 @@ pub(super) fn from_text(ty: &Type, text: Cow<'_, str>) -> Result<Value, String> 
             time::parse(&text).map(|t| t.to_rfc3339().into())
         }
         Type::MicroTime => time::parse_micro(&text).map(|t| t.to_rfc3339_micro().into()),
-        Type::Duration => match parse_duration(&text) {
-            Some(nanos) => Ok(format_duration(nanos).into()),
-            None => Err(format!("time: invalid duration {}", crate::field::go_quote(&text))),
-        },
+        Type::Duration => duration(&text).map(|nanos| format_duration(nanos).into()),
         _ => Ok(Value::String(text.into_owned())),
     }
 }
@@ -108,36 +105,72 @@ pub(super) fn from_other(ty: &Type, first: u8, raw: &[u8], at: &At<'_>) -> Resul
 
 /// Go's `time.ParseDuration`, in nanoseconds.
 pub fn parse_duration(text: &str) -> Option<i64> {
-    let (negative, mut rest) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
+    duration(text).ok()
+}
+
+/// The same with Go's error.
+pub fn duration(text: &str) -> Result<i64, String> {
+    let quoted = || crate::field::go_quote(text);
+    let invalid = || format!("time: invalid duration {}", quoted());
+    let (negative, mut rest) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
     if rest == "0" {
-        return Some(0);
+        return Ok(0);
     }
-    let mut total: f64 = 0.0;
     if rest.is_empty() {
-        return None;
+        return Err(invalid());
     }
+    const LIMIT: u64 = 1 << 63;
+    let digits = |s: &str| s.bytes().take_while(u8::is_ascii_digit).count();
+    let mut total: u64 = 0;
     while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let value: f64 = rest[..number].parse().ok()?;
-        rest = &rest[number..];
-        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let scale = match &rest[..unit] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
+        let (whole, behind) = rest.split_at(digits(rest));
+        let (fraction, behind) = match behind.strip_prefix('.') {
+            Some(behind) => behind.split_at(digits(behind)),
+            None => ("", behind),
         };
-        total += value * scale;
-        rest = &rest[unit..];
+        if whole.is_empty() && fraction.is_empty() {
+            return Err(invalid());
+        }
+        let end = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
+        let scale: u64 = match &behind[..end] {
+            "" => return Err(format!("time: missing unit in duration {}", quoted())),
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            unit => {
+                let unit = crate::field::go_quote(unit);
+                return Err(format!("time: unknown unit {unit} in duration {}", quoted()));
+            }
+        };
+        rest = &behind[end..];
+        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
+        let value = whole.checked_mul(scale).and_then(|v| v.checked_add(part(fraction, scale)));
+        let sum = value.and_then(|v| total.checked_add(v)).filter(|sum| *sum <= LIMIT);
+        total = sum.ok_or_else(invalid)?;
     }
-    (total <= i64::MAX as f64).then_some(if negative { -total as i64 } else { total as i64 })
+    if negative {
+        return Ok(0i64.wrapping_sub_unsigned(total));
+    }
+    i64::try_from(total).map_err(|_| invalid())
+}
+
+/// The digits behind the point, as a part of a unit. Go takes as many as a number holds.
+fn part(digits: &str, unit: u64) -> u64 {
+    let (mut value, mut scale) = (0i64, 1f64);
+    for b in digits.bytes() {
+        let Some(next) = value.checked_mul(10).and_then(|v| v.checked_add(i64::from(b - b'0'))) else {
+            break;
+        };
+        (value, scale) = (next, scale * 10.0);
+    }
+    (value as f64 * (unit as f64 / scale)) as u64
 }
 
 /// Go's `Duration.String`.
