@@ -115,6 +115,9 @@ pub struct Options {
     /// How many changing requests may run at once; 0 for no limit.
     #[arg(long, default_value_t = 200)]
     pub max_mutating_requests_inflight: usize,
+    /// How many requests one HTTP/2 connection may have open; 0 for upstream's default, 100.
+    #[arg(long, default_value_t = 0)]
+    pub http2_max_streams_per_connection: u32,
     /// How long a request may take.
     #[arg(long, default_value = "1m0s")]
     pub request_timeout: String,
@@ -195,7 +198,6 @@ const IGNORED: &[&str] = &[
     "external-hostname",
     "feature-gates",
     "goaway-chance",
-    "http2-max-streams-per-connection",
     "identity-lease-duration-seconds",
     "kubelet-https",
     "kubelet-port",

@@ -2,6 +2,7 @@
 
 mod inflight;
 mod nonresource;
+mod warnings;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -37,6 +38,9 @@ use crate::registry::{fields, kinds};
 use crate::request::{Info, Query};
 use crate::run::Error;
 use inflight::Inflight;
+
+/// Answers from this size on count as running until the client has them: smaller ones are the connection's at once.
+const HELD_MIN_BYTES: u64 = 16 * 1024;
 
 struct Inner {
     options: Options,
@@ -273,24 +277,36 @@ impl Server {
         let accept = negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None);
         let refused_in = (negotiate::for_refusal(&parts.headers), accept.is_ok_and(|a| a.pretty));
         let long = long_running(&info);
+        if let Some(peer) = parts.extensions.get::<Peer>().filter(|_| parts.version < http::Version::HTTP_2) {
+            peer.patience.set(long && info.verb != "watch");
+        }
+        let mut limit = self.0.request_timeout;
+        let mut slot = None;
         let work = async {
-            match self.enter(&parts, &info, long).await {
-                Err(error) => (Err(error), Vec::new()),
-                Ok((user, _slot)) => self.route(parts, info, query, user, body).await,
+            if !long && let Some(asked) = timeout(&query)? {
+                limit = limit.min(asked);
+            }
+            let user;
+            (user, slot) = self.enter(&parts, &info, long).await?;
+            Ok((user, limit))
+        };
+        let (answer, warnings) = match work.await {
+            Err(error) => (Err(error), Vec::new()),
+            Ok((user, _)) if long => self.route(parts, info, query, user, body).await,
+            Ok((user, limit)) => {
+                let work = self.route(parts, info, query, user, body);
+                tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+                    let why = "request did not complete within the allotted timeout";
+                    (Err(ApiError::timeout(why)), Vec::new())
+                })
             }
         };
-        let (answer, warnings) = if long {
-            work.await
-        } else {
-            tokio::time::timeout(self.0.request_timeout, work).await.unwrap_or_else(|_| {
-                let why = "request did not complete within the allotted timeout";
-                (Err(ApiError::timeout(why)), Vec::new())
-            })
-        };
         let mut response = answer.unwrap_or_else(|error| refusal(&error, refused_in));
-        for warning in warnings {
-            add_warning(&mut response, &warning);
+        if !long && response.body().len().is_none_or(|n| n > HELD_MIN_BYTES) {
+            let deadline = tokio::time::Instant::now() + limit;
+            response = response.map(|body| body.held(Some(deadline), slot));
         }
+        warnings::write(&warnings, response.headers_mut());
         self.metrics().count(&labels, response.status().as_u16(), started.elapsed());
         response
     }
@@ -307,14 +323,14 @@ impl Server {
         let user = authn::impersonate::user(&parts.headers)?.unwrap_or(user);
         let path = parts.uri.path();
         self.0.authorizers.check(&authz::Attributes { user: &user, verb: info.verb, info, path })?;
-        let slot = if long || !info.is_resource {
-            None
-        } else {
-            let reads = matches!(info.verb, "get" | "list" | "head" | "options");
-            Some(self.0.inflight.enter(reads).ok_or_else(|| {
-                ApiError::too_many_requests("Too many requests, please try again later.", 1)
-            })?)
-        };
+        if long {
+            return Ok((user, None));
+        }
+        let slot = self.0.inflight.enter(matches!(info.verb, "get" | "list"));
+        // Whoever may do everything always gets an answer.
+        if slot.is_none() && !user.groups.iter().any(|g| g == authn::MASTERS) {
+            return Err(ApiError::too_many_requests("Too many requests, please try again later.", 1));
+        }
         Ok((user, slot))
     }
 
@@ -375,11 +391,16 @@ fn refusal(error: &ApiError, (media, pretty): (Media, bool)) -> Response {
     response
 }
 
-fn add_warning(response: &mut Response, text: &str) {
-    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
-    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
-        response.headers_mut().append(header::WARNING, value);
+/// The `timeout` parameter (upstream's `parseTimeout`); zero is none.
+fn timeout(query: &Query) -> Result<Option<Duration>, ApiError> {
+    let text = query.text("timeout");
+    if text.is_empty() {
+        return Ok(None);
     }
+    let nanos = api::decode::duration(text).map_err(|why| {
+        ApiError::bad_request(format!("invalid timeout specified in the request URL - {why}"))
+    })?;
+    Ok(u64::try_from(nanos).ok().filter(|n| *n > 0).map(Duration::from_nanos))
 }
 
 fn keys(options: &Options) -> Result<Keys, Error> {

@@ -255,7 +255,7 @@ fn before_delete(ctx: &Ctx, object: &mut Value, options: &mut DeleteOptions) -> 
             return Grace::Pending;
         }
         let was: Timestamp = obj::meta_text(object, "deletionTimestamp").parse().unwrap_or(now);
-        let mut until = was - SignedDuration::from_secs(period) + SignedDuration::from_secs(asked);
+        let mut until = was - seconds(period) + seconds(asked);
         let mut asked = asked;
         if until < now {
             until = now;
@@ -279,12 +279,17 @@ fn before_delete(ctx: &Ctx, object: &mut Value, options: &mut DeleteOptions) -> 
         period = 1;
     }
     options.grace_period_seconds = Some(period);
-    set_deletion(object, now + SignedDuration::from_secs(period), period);
+    set_deletion(object, now + seconds(period), period);
     let generation = obj::meta_number(object, "generation").unwrap_or(0);
     if generation > 0 {
         strategy::set_generation(object, generation + 1);
     }
     Grace::Wait
+}
+
+/// As upstream counts: in nanoseconds of 64 bits, which overflow after 292 years.
+fn seconds(number: i64) -> SignedDuration {
+    SignedDuration::from_nanos(number.wrapping_mul(1_000_000_000))
 }
 
 fn set_deletion(object: &mut Value, at: Timestamp, period: i64) {

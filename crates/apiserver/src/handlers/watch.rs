@@ -140,14 +140,15 @@ pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
         printer: ctx.printer(),
         headers: true,
     };
-    let seconds = match options.timeout_seconds {
-        Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
-        _ => {
+    // As upstream counts: in nanoseconds of 64 bits; a watch that should have ended ends at once.
+    let lasts = match options.timeout_seconds.map_or(0, |s| s.wrapping_mul(1_000_000_000)) {
+        0 => {
             let min = ctx.server.options().min_request_timeout;
             component_base::rand::jitter(Duration::from_secs(min), 1.0)
         }
+        nanos => Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)),
     };
-    let deadline = Instant::now() + seconds;
+    let deadline = Instant::now() + lasts;
     let watcher = match open(ctx, &options).await {
         Ok(watcher) => watcher,
         // Upstream tells this inside the watch.

@@ -1,12 +1,16 @@
 //! The one response body type: whole, in pieces, or a stream that ends when the watch ends.
 
-use std::convert::Infallible;
+use std::any::Any;
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// A request body before it is read: any client's, in memory or from the network.
 pub type Incoming = http_body_util::combinators::UnsyncBoxBody<Bytes, ReadError>;
@@ -37,6 +41,51 @@ pub enum Body {
     Pieces(Box<dyn Iterator<Item = Bytes> + Send>, u64),
     /// Bytes as they come.
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    /// A body with something that lasts until it is sent.
+    Held(Held),
+}
+
+/// Bodies that are held go out in pieces of this size: a connection takes the next one when it has room, so that the
+/// last one is taken only when nearly all is sent.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A body, and what ends with it.
+pub struct Held {
+    load: Arc<Mutex<Option<Load>>>,
+    timer: Option<tokio::task::AbortHandle>,
+}
+
+struct Load {
+    body: Body,
+    /// What is left of the body's last frame.
+    rest: Bytes,
+    _until_sent: Box<dyn Any + Send>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+    }
+}
+
+impl Held {
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let mut load = self.load.lock();
+        let Some(Load { body, rest, .. }) = load.as_mut() else {
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        };
+        if rest.is_empty() {
+            let data = match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                other => return other,
+            };
+            *rest = data;
+        }
+        let piece = rest.split_to(PIECE_BYTES.min(rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
 }
 
 impl Body {
@@ -50,6 +99,34 @@ impl Body {
         Body::Pieces(Box::new(pieces), length)
     }
 
+    /// The same body; `until_sent` is dropped when it is sent, or at the deadline: a client that does not read cannot
+    /// keep it.
+    pub fn held(self, deadline: Option<Instant>, until_sent: impl Any + Send) -> Body {
+        let load = Load { body: self, rest: Bytes::new(), _until_sent: Box::new(until_sent) };
+        let load = Arc::new(Mutex::new(Some(load)));
+        let timer = deadline.map(|deadline| {
+            let late = Arc::downgrade(&load);
+            let timer = tokio::spawn(async move {
+                tokio::time::sleep_until(deadline).await;
+                if let Some(load) = late.upgrade() {
+                    load.lock().take();
+                }
+            });
+            timer.abort_handle()
+        });
+        Body::Held(Held { load, timer })
+    }
+
+    /// How many bytes it has, where that is known.
+    pub fn len(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
     /// A body that comes as a stream.
     pub fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Body {
         Body::Stream(Box::pin(stream))
@@ -58,12 +135,9 @@ impl Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match &mut *self {
             Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
@@ -75,6 +149,7 @@ impl HttpBody for Body {
                 None => Poll::Ready(None),
             },
             Body::Stream(stream) => stream.as_mut().poll_next(cx).map(|o| o.map(|b| Ok(Frame::data(b)))),
+            Body::Held(held) => held.poll_frame(cx),
         }
     }
 
@@ -83,6 +158,9 @@ impl HttpBody for Body {
             Body::Full(bytes) => bytes.is_empty(),
             Body::Pieces(_, left) => *left == 0,
             Body::Stream(_) => false,
+            Body::Held(held) => {
+                held.load.lock().as_ref().is_some_and(|l| l.rest.is_empty() && l.body.is_end_stream())
+            }
         }
     }
 
@@ -91,6 +169,52 @@ impl HttpBody for Body {
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Pieces(_, left) => SizeHint::with_exact(*left),
             Body::Stream(_) => SizeHint::default(),
+            Body::Held(held) => held.load.lock().as_ref().map_or_else(SizeHint::default, |l| {
+                let rest = l.rest.len() as u64;
+                l.body.len().map_or_else(SizeHint::default, |n| SizeHint::with_exact(n + rest))
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    struct Flag(Arc<Mutex<bool>>);
+
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            *self.0.lock() = true;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_body_holds_ends_when_all_is_sent() {
+        let gone = Arc::new(Mutex::new(false));
+        let whole = Bytes::from(vec![7; 3 * PIECE_BYTES + 1]);
+        let mut body = Body::Full(whole.clone()).held(None, Flag(gone.clone()));
+        assert_eq!(body.len(), Some(whole.len() as u64));
+        let mut sent = Vec::new();
+        while let Some(frame) = body.frame().await {
+            assert!(!*gone.lock());
+            sent.extend_from_slice(&frame.unwrap().into_data().unwrap());
+        }
+        assert!(body.is_end_stream());
+        drop(body);
+        assert!(*gone.lock() && sent == whole);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_nobody_reads_is_given_up_at_its_deadline() {
+        let gone = Arc::new(Mutex::new(false));
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        let mut body = Body::Full(Bytes::from_static(b"x")).held(Some(deadline), Flag(gone.clone()));
+        tokio::time::sleep_until(deadline).await;
+        tokio::task::yield_now().await;
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        assert!(*gone.lock(), "the memory is free though the client holds the connection");
+        assert!(body.frame().await.unwrap().is_err(), "and the client does not take it for the end");
     }
 }

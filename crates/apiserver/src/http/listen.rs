@@ -2,25 +2,39 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming as NetBody;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Request;
+use super::stall::{Patience, Stalling};
 use crate::Server;
 
 /// How long a stop waits for requests that are being answered.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long a client may take for its TLS handshake or its request's headers.
+/// How long a client may take for its TLS handshake or its request's headers (upstream's `ReadHeaderTimeout`).
 const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+/// How long a connection may be without a request (upstream's `IdleTimeout`).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a client may take nothing of what it asked for.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Upstream's `MaxHeaderBytes`.
+const HEADER_MAX_BYTES: usize = 1 << 20;
+/// How many requests one HTTP/2 connection may have open, unless a flag says otherwise (upstream's default).
+const STREAMS_MAX: u32 = 100;
+/// Seconds until a silent connection is asked for a sign of life, and between these questions (Go's defaults).
+const KEEP_ALIVE_SECONDS: u32 = 15;
 
 /// What is known about the connection that a request came on.
 #[derive(Clone, Debug)]
@@ -31,6 +45,60 @@ pub struct Peer {
     pub insecure: bool,
     /// The verified client certificate, in DER.
     pub certificate: Option<Arc<[u8]>>,
+    /// Whether the connection may stand still.
+    pub patience: Patience,
+}
+
+/// Which requests of a connection are open.
+struct Activity {
+    open: AtomicUsize,
+    last: Mutex<Instant>,
+    /// How long there may be none.
+    limit: Mutex<Duration>,
+}
+
+/// An open request.
+struct Open(Arc<Activity>);
+
+impl Activity {
+    fn new() -> Arc<Activity> {
+        let (last, limit) = (Mutex::new(Instant::now()), Mutex::new(HEADER_TIMEOUT));
+        Arc::new(Activity { open: AtomicUsize::new(0), last, limit })
+    }
+
+    fn enter(self: &Arc<Activity>) -> Open {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        *self.limit.lock() = IDLE_TIMEOUT;
+        Open(self.clone())
+    }
+
+    /// Returns when there was no request for too long.
+    async fn idle(&self) {
+        loop {
+            let until = *self.last.lock() + *self.limit.lock();
+            let open = self.open.load(Ordering::Relaxed) > 0;
+            if !open && until <= Instant::now() {
+                return;
+            }
+            let wake = if open { Instant::now() + IDLE_TIMEOUT } else { until };
+            tokio::time::sleep_until(wake).await;
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.0.last.lock() = Instant::now();
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A client whose machine is gone is noticed though nothing is sent: it holds its watches no longer than that.
+fn keep_alive(stream: &TcpStream) -> nix::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt};
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)
 }
 
 /// Serves connections of `listener` until `stop`.
@@ -66,15 +134,17 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
+    let _ = keep_alive(&stream);
+    let patience = Patience::default();
     let Some(acceptor) = tls else {
-        let peer = Peer { address, insecure: true, certificate: None };
+        let peer = Peer { address, insecure: true, certificate: None, patience };
         return http(server, stream, peer, stop).await;
     };
     match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
             let certificate = certificate.map(|c| Arc::from(c.as_ref()));
-            http(server, stream, Peer { address, insecure: false, certificate }, stop).await;
+            http(server, stream, Peer { address, insecure: false, certificate, patience }, stop).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake error"),
         Err(_) => tracing::debug!(%address, "TLS handshake timed out"),
@@ -85,15 +155,33 @@ async fn http<S>(server: Server, stream: S, peer: Peer, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let activity = Activity::new();
+    let stream = Stalling::new(stream, STALL_TIMEOUT, peer.patience.clone());
+    let streams = match server.options().http2_max_streams_per_connection {
+        0 => STREAMS_MAX,
+        n => n,
+    };
+    let counted = activity.clone();
     let service = service_fn(move |request: http::Request<NetBody>| {
         let server = server.clone();
+        let open = counted.enter();
         let mut request: Request = request.map(super::body::incoming);
         request.extensions_mut().insert(peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
+        async move {
+            let response = server.handle(request).await;
+            // What is all there needs no request any more; a watch is one until its end.
+            let response = response.map(|body| match body.len() {
+                None => body.held(None, open),
+                Some(_) => body,
+            });
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(1024 * 1024);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250).max_header_list_size(1024 * 1024);
+    let timer = TokioTimer::new;
+    builder.http1().timer(timer()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_MAX_BYTES);
+    let mut http2 = builder.http2();
+    http2.timer(timer()).max_concurrent_streams(streams).max_header_list_size(HEADER_MAX_BYTES as u32);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -101,6 +189,11 @@ where
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
+        }
+        () = activity.idle() => {
+            connection.as_mut().graceful_shutdown();
+            let ended = tokio::time::timeout(DRAIN, connection.as_mut()).await;
+            ended.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

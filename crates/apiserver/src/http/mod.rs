@@ -3,6 +3,7 @@
 pub mod body;
 pub mod cert;
 pub mod listen;
+pub mod stall;
 pub mod status;
 
 pub use body::{Body, BoxError, Incoming};

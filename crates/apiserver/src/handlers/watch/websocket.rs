@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::{Form, frames};
 use crate::handlers::Ctx;
@@ -23,6 +23,11 @@ fn text<'a>(ctx: &'a Ctx, name: &header::HeaderName) -> &'a str {
 pub(super) fn wanted(ctx: &Ctx) -> bool {
     text(ctx, &header::CONNECTION).to_ascii_lowercase().contains("upgrade")
         && text(ctx, &header::UPGRADE).eq_ignore_ascii_case("websocket")
+}
+
+/// What a client sends is not looked at: no more than this is kept of it.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(16 * 1024)).max_frame_size(Some(16 * 1024))
 }
 
 /// Answers 101 and goes on in the background.
@@ -55,7 +60,7 @@ pub(super) fn upgrade(
     let stop = ctx.server.stopping();
     tokio::spawn(async move {
         let Ok(io) = upgrade.await else { return };
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, None).await;
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config())).await;
         let (mut to, mut from) = socket.split();
         let frames = frames(watcher, form, deadline, stop);
         tokio::pin!(frames);

@@ -1,0 +1,758 @@
+//! Clients that mean no good: whatever they send, they get an answer that upstream could give, and others do not notice.
+
+// A test may panic; clippy knows that of the tests themselves, not of what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::http::listen::{self, Peer};
+use apiserver::{Options, Server};
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use store::MemoryStore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+/// Upstream's limit for bodies.
+const LIMIT: usize = 3 * 1024 * 1024;
+/// Only an answer that never comes takes so long.
+const HANG: Duration = Duration::from_secs(120);
+
+struct Cluster {
+    server: Server,
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Cluster {
+    async fn start() -> Cluster {
+        Cluster::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Options)) -> Cluster {
+        let (stop, seeded) = (CancellationToken::new(), CancellationToken::new());
+        let mut options = Options {
+            service_cluster_ip_range: "10.0.0.0/24".into(),
+            disable_admission_plugins: vec!["ServiceAccount".into()],
+            cert_dir: "/nonexistent".into(),
+            ..Options::default()
+        };
+        change(&mut options);
+        let server = Server::new(options, Arc::new(MemoryStore::new()), stop.clone()).unwrap();
+        apiserver::start(&server, seeded.clone(), &stop);
+        seeded.cancelled().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(listen::serve(server.clone(), listener, None, stop.clone()));
+        Cluster { server, address, stop }
+    }
+
+    /// Sends bytes as they are, and reads until the server closes.
+    async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // The server may close before it has read all.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(HANG, stream.read_to_end(&mut answer)).await;
+        let _ = read.expect("the connection ends");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> (u16, Value) {
+        let (code, text) = self.text(request).await;
+        (code, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    async fn text(&self, request: Request<Full<Bytes>>) -> (u16, String) {
+        let answer = async {
+            let response = self.server.clone().oneshot(request).await.unwrap();
+            let code = response.status().as_u16();
+            (code, response.into_body().collect().await.unwrap().to_bytes())
+        };
+        let (code, bytes) = tokio::time::timeout(HANG, answer).await.expect("an answer");
+        (code, String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn body(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Bytes>,
+    ) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).header("content-type", content_type);
+        self.send(request.body(Full::new(body.into())).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.body(Method::POST, path, "application/json", body.to_string()).await
+    }
+
+    async fn alive(&self) {
+        let answer = self.raw(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_end_at_the_limit() {
+    let c = Cluster::start().await;
+    let too_large = "Request entity too large: limit is 3145728";
+    let head =
+        format!("POST {MAPS} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n");
+    let sized = |size: usize| {
+        let mut bytes = format!("{head}content-length: {size}\r\n\r\n").into_bytes();
+        bytes.resize(bytes.len() + size, b' ');
+        bytes
+    };
+    let answer = c.raw(&sized(LIMIT + 1)).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains(too_large), "{answer}");
+    let answer = c.raw(&sized(LIMIT)).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "as long as allowed, but no JSON: {answer}");
+    let mut chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n", LIMIT + 1).into_bytes();
+    chunked.resize(chunked.len() + LIMIT + 1, b' ');
+    chunked.extend_from_slice(b"\r\n0\r\n\r\n");
+    let answer = c.raw(&chunked).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains(too_large), "{answer}");
+    // A length that nobody could hold is not believed.
+    let answer = c.raw(format!("{head}content-length: 18446744073709551615\r\n\r\n{{}}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    c.alive().await;
+}
+
+#[tokio::test]
+async fn broken_messages_end_their_connection_only() {
+    let c = Cluster::start().await;
+    let head = "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: x\r\n";
+    let long = "x".repeat(70_000);
+    let many: String = (0..2000).map(|i| format!("x-{i}: y\r\n")).collect();
+    for (what, bytes) in [
+        ("no HTTP", "\0\u{1}\u{2}\r\n\r\n".to_owned()),
+        ("a method that is none", "G\u{7f}T / HTTP/1.1\r\n\r\n".to_owned()),
+        ("a version that is none", "GET / HTTP/9.9\r\n\r\n".to_owned()),
+        ("a path without a slash", "GET pods HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()),
+        ("a star", "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()),
+        ("an authority", "CONNECT x:1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()),
+        ("a whole URL", "GET http://x/api?watch HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()),
+        ("a chunk that is none", format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n")),
+        ("a chunk of all memory", format!("{head}transfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nx")),
+        ("a chunk that breaks off", format!("{head}transfer-encoding: chunked\r\n\r\n5\r\n{{")),
+        ("a body that breaks off", format!("{head}content-length: 100\r\n\r\n{{")),
+        ("two lengths", format!("{head}content-length: 1\r\ncontent-length: 2\r\n\r\n{{}}")),
+        ("a negative length", format!("{head}content-length: -1\r\n\r\n{{}}")),
+        ("both framings", format!("{head}content-length: 9\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
+        ("too many headers", format!("GET / HTTP/1.1\r\n{many}\r\n")),
+        ("a long target", format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n")),
+        ("a header that is no text", "GET / HTTP/1.1\r\nhost: x\r\naccept: \u{0}\r\n\r\n".to_owned()),
+        ("a preface alone", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{9}\0\0\0\0\0".to_owned()),
+    ] {
+        let mut stream = TcpStream::connect(c.address).await.unwrap();
+        let _ = stream.write_all(bytes.as_bytes()).await;
+        let _ = stream.shutdown().await;
+        let mut answer = String::new();
+        let _ = tokio::time::timeout(HANG, stream.read_to_string(&mut answer)).await.expect("an end");
+        let code = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(!code.starts_with('5'), "{what}: {answer}");
+    }
+    c.alive().await;
+}
+
+#[tokio::test]
+async fn headers_beyond_the_limit_are_refused() {
+    let c = Cluster::start().await;
+    let mut bytes = b"GET /version HTTP/1.1\r\nhost: x\r\nx: ".to_vec();
+    bytes.resize(bytes.len() + (1 << 20) + 4096, b'y');
+    bytes.extend_from_slice(b"\r\n\r\n");
+    let answer = c.raw(&bytes).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{}", &answer[..answer.len().min(200)]);
+    c.alive().await;
+}
+
+/// All readers say the same: upstream's text for its limit of ten thousand; ours is lower.
+#[tokio::test]
+async fn deep_bodies_are_refused() {
+    let c = Cluster::start().await;
+    let deep = |n: usize| format!("{}{}", r#"{"a":"#.repeat(n), "1") + &"}".repeat(n);
+    let (code, _) = c.post(MAPS, &json!({"metadata": {"name": "a"}})).await;
+    assert_eq!(code, 201);
+    let object = format!("{MAPS}/a");
+    for n in [130, 9_999, 10_001, 400_000] {
+        let lists = "[".repeat(n);
+        let closed = format!("{}{}", "[".repeat(n), "]".repeat(n));
+        for text in [deep(n), lists, closed, r#"{"metadata":"#.repeat(n)] {
+            for (method, path, kind) in [
+                (Method::POST, MAPS, "application/json"),
+                (Method::PUT, object.as_str(), "application/json"),
+                (Method::PATCH, object.as_str(), "application/merge-patch+json"),
+                (Method::PATCH, object.as_str(), "application/json-patch+json"),
+                (Method::PATCH, object.as_str(), "application/strategic-merge-patch+json"),
+                (Method::PATCH, object.as_str(), "application/apply-patch+yaml"),
+                (Method::POST, MAPS, "application/yaml"),
+                (Method::DELETE, object.as_str(), "application/json"),
+            ] {
+                let path = format!("{path}?fieldManager=m&dryRun=All");
+                let (code, status) = c.body(method.clone(), &path, kind, text.clone()).await;
+                // What no type has is skipped at any depth that Go reads.
+                let skipped = method == Method::DELETE && code == 200;
+                assert!((400..500).contains(&code) || skipped, "{method} {kind} {n}: {code} {status}");
+                assert_eq!(status["kind"], "Status");
+            }
+        }
+    }
+    let (_, status) = c.body(Method::POST, MAPS, "application/json", deep(10_001)).await;
+    assert!(status["message"].as_str().unwrap().contains("exceeded max depth"), "{status}");
+}
+
+/// What nests as deep as allowed is stored, read in every form and changed. It was stored, and then nobody could read it.
+#[tokio::test]
+async fn deep_objects_live() {
+    let c = Cluster::start().await;
+    let crd = json!({
+        "metadata": {"name": "deeps.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "deeps", "kind": "Deep"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    });
+    let (code, made) = c.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &crd).await;
+    assert_eq!(code, 201, "{made}");
+    let path = "/apis/example.com/v1/namespaces/default/deeps";
+    let mut value = json!(1);
+    for _ in 0..118 {
+        value = json!({"a": value});
+    }
+    let object =
+        json!({"apiVersion": "example.com/v1", "kind": "Deep", "metadata": {"name": "a"}, "spec": value});
+    let (code, made) = c.post(path, &object).await;
+    assert_eq!(code, 201, "{made}");
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    for accept in ["application/json", "application/yaml", table] {
+        for target in [path.to_owned(), format!("{path}/a")] {
+            let request = Request::get(&target).header("accept", accept).body(Full::default()).unwrap();
+            let (code, text) = c.text(request).await;
+            assert_eq!(code, 200, "{target} {accept}: {text}");
+        }
+    }
+    let labels = json!({"metadata": {"labels": {"a": "b"}}}).to_string();
+    let target = format!("{path}/a");
+    let (code, changed) = c.body(Method::PATCH, &target, "application/merge-patch+json", labels).await;
+    assert_eq!(code, 200, "{changed}");
+    let (code, gone) = c.body(Method::DELETE, &target, "application/json", "").await;
+    assert_eq!(code, 200, "{gone}");
+}
+
+#[tokio::test]
+async fn yaml_bombs_are_refused() {
+    let c = Cluster::start().await;
+    let mut aliases = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..30 {
+        let item = format!("*a{}", i - 1);
+        aliases.push_str(&format!("a{i}: &a{i} [{}]\n", vec![item; 10].join(", ")));
+    }
+    let merges = (1..40).fold("a0: &a0 {x: 1}\n".to_owned(), |text, i| {
+        format!("{text}a{i}: &a{i}\n  <<: [*a{0}, *a{0}]\n  y{i}: *a{0}\n", i - 1)
+    });
+    let flow = "[".repeat(100_000);
+    let block: String = (0..2000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    let keys = "? ".repeat(100_000);
+    let anchors: String = (0..100_000).map(|i| format!("a{i}: &b{i} x\n")).collect();
+    for (what, text) in [
+        ("aliases", aliases),
+        ("merges", merges),
+        ("flow", flow),
+        ("block", block),
+        ("keys", keys),
+        ("anchors", anchors),
+        ("an alias of itself", "a: &a [*a]".to_owned()),
+        ("tags", "!!".repeat(100_000)),
+        ("quotes", "\"".repeat(99_999)),
+        ("documents", "---\n".repeat(100_000)),
+    ] {
+        for (method, path, kind) in [
+            (Method::POST, MAPS.to_owned(), "application/yaml"),
+            (Method::PATCH, format!("{MAPS}/a?fieldManager=m"), "application/apply-patch+yaml"),
+        ] {
+            let (code, status) = c.body(method, &path, kind, text.clone()).await;
+            assert!((400..500).contains(&code), "{what} {kind}: {code} {status}");
+        }
+    }
+}
+
+/// Each of these added a number of the client's to a time, and ended the process.
+#[tokio::test]
+async fn huge_numbers_of_seconds_are_no_panic() {
+    let c = Cluster::start().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = |name: &str| json!({"metadata": {"name": name}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
+    for (i, seconds) in [i64::MAX, i64::MIN, 9_999_999_999, 300_000_000_000].into_iter().enumerate() {
+        let watch = format!("{pods}?watch=1&timeoutSeconds={seconds}");
+        let request = Request::get(&watch).body(Full::<Bytes>::default()).unwrap();
+        let response = c.server.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let name = format!("p{i}");
+        assert_eq!(c.post(pods, &pod(&name)).await.0, 201);
+        let path = format!("{pods}/{name}?gracePeriodSeconds={seconds}");
+        let (code, status) = c.body(Method::DELETE, &path, "application/json", "").await;
+        assert_eq!(code, 200, "{status}");
+        let shorter = format!("{pods}/{name}?gracePeriodSeconds={}", seconds.saturating_sub(1));
+        let (code, status) = c.body(Method::DELETE, &shorter, "application/json", "").await;
+        assert!(code < 500, "{status}");
+        let mut own = pod(&format!("q{i}"));
+        own["spec"]["terminationGracePeriodSeconds"] = seconds.into();
+        own["spec"]["activeDeadlineSeconds"] = seconds.into();
+        let (code, status) = c.post(pods, &own).await;
+        assert!(code < 500, "{status}");
+        let (code, status) = c.body(Method::DELETE, &format!("{pods}/q{i}"), "application/json", "").await;
+        assert!(code < 500, "{status}");
+    }
+    let (code, text) = c.body(Method::GET, &format!("{pods}?timeout=9999999999h"), "", "").await;
+    assert_eq!(code, 400);
+    assert_eq!(
+        text["message"],
+        "invalid timeout specified in the request URL - time: invalid duration \"9999999999h\""
+    );
+}
+
+/// A list of twenty thousand items took minutes where each was compared with all others.
+#[tokio::test]
+async fn long_lists_take_no_minutes() {
+    let c = Cluster::start().await;
+    const N: usize = 20_000;
+    let pods = "/api/v1/namespaces/default/pods?dryRun=All";
+    let list = |make: &dyn Fn(usize) -> Value| (0..N).map(make).collect::<Value>();
+    let named = |i: usize| json!({"name": format!("a{i}")});
+    let container = |field: &str, value: Value| {
+        let mut container = json!({"name": "c", "image": "i"});
+        container[field] = value;
+        json!({"containers": [container]})
+    };
+    let spec = |field: &str, value: Value| {
+        let mut spec = json!({"containers": [{"name": "c", "image": "i"}]});
+        spec[field] = value;
+        spec
+    };
+    let spread = |i: usize| json!({"maxSkew": 1, "topologyKey": format!("k{i}"), "whenUnsatisfiable": "DoNotSchedule"});
+    for spec in [
+        container("env", list(&named)),
+        container("ports", list(&|i| json!({"name": format!("a{i}"), "containerPort": 1 + i}))),
+        container("volumeMounts", list(&|i| json!({"name": format!("a{i}"), "mountPath": format!("/{i}")}))),
+        spec("volumes", list(&|i| json!({"name": format!("a{i}"), "emptyDir": {}}))),
+        spec("imagePullSecrets", list(&named)),
+        spec("topologySpreadConstraints", list(&spread)),
+    ] {
+        let (code, status) = c.post(pods, &json!({"metadata": {"name": "p"}, "spec": spec})).await;
+        assert!(code < 500, "{}", status["message"]);
+    }
+    let pod = json!({"metadata": {"name": "p"}, "spec": container("env", list(&named))});
+    assert_eq!(c.post("/api/v1/namespaces/default/pods", &pod).await.0, 201);
+    let others = list(&|i| json!({"name": format!("b{i}"), "value": "1"}));
+    let patch = json!({"spec": {"containers": [{"name": "c", "env": others}]}}).to_string();
+    let path = "/api/v1/namespaces/default/pods/p?dryRun=All";
+    let (code, status) = c.body(Method::PATCH, path, "application/strategic-merge-patch+json", patch).await;
+    assert!(code < 500, "{}", status["message"]);
+}
+
+/// xorshift: the same requests in each run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % below as u64).unwrap()
+    }
+
+    fn pick<'a>(&mut self, list: &[&'a str]) -> &'a str {
+        list[self.next(list.len())]
+    }
+
+    fn words(&mut self, most: usize, between: &str, list: &[&str]) -> String {
+        let count = self.next(most + 1);
+        (0..count).map(|_| self.pick(list)).collect::<Vec<_>>().join(between)
+    }
+}
+
+#[tokio::test]
+async fn random_requests_get_answers() {
+    const STEPS: &[&str] = &[
+        "api",
+        "apis",
+        "v1",
+        "v2",
+        "apps",
+        "batch",
+        "namespaces",
+        "default",
+        "pods",
+        "configmaps",
+        "deployments",
+        "nodes",
+        "events",
+        "a",
+        "status",
+        "scale",
+        "binding",
+        "eviction",
+        "watch",
+        "proxy",
+        "",
+        "..",
+        ".",
+        "%2F",
+        "%00",
+        "%ff",
+        "%",
+        "openapi",
+        "v3",
+        "healthz",
+        "livez",
+        "etcd",
+        "version",
+        "metrics",
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        "serviceaccounts",
+        "token",
+        "finalize",
+        "%C3%A9",
+        "componentstatuses",
+        "services",
+        "bindings",
+        "tokenreviews",
+        "authentication.k8s.io",
+        "ephemeralcontainers",
+        "resize",
+        "log",
+    ];
+    const QUERY: &[&str] = &[
+        "watch=1",
+        "watch=false",
+        "limit=-1",
+        "limit=x",
+        "limit=1",
+        "continue=e30",
+        "continue=%00",
+        "timeoutSeconds=1",
+        "timeoutSeconds=x",
+        "resourceVersion=0",
+        "resourceVersion=-1",
+        "resourceVersionMatch=Exact",
+        "resourceVersionMatch=x",
+        "sendInitialEvents=true",
+        "sendInitialEvents=x",
+        "allowWatchBookmarks=true",
+        "labelSelector=a%20in%20(",
+        "labelSelector=%21%21",
+        "fieldSelector=a",
+        "fieldSelector=metadata.name%3Da",
+        "dryRun=All",
+        "dryRun=x",
+        "fieldValidation=Strict",
+        "fieldValidation=x",
+        "fieldManager=%01",
+        "fieldManager=m",
+        "force=true",
+        "pretty=x",
+        "gracePeriodSeconds=x",
+        "propagationPolicy=x",
+        "orphanDependents=1",
+        "timeout=0",
+        "timeout=x",
+        "includeObject=x",
+        "%",
+        "=",
+        "&&",
+        ";",
+        "tailLines=x",
+        "container=",
+    ];
+    const TYPES: &[&str] = &[
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+        "application/apply-patch+yaml",
+        "*/*",
+        "x",
+        "/",
+        "application/json;as=Table;v=v1;g=meta.k8s.io",
+        "application/json;as=x",
+        "application/json;q=NaN",
+        ";;;,,,",
+        "text/html",
+        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    ];
+    const BODIES: &[&str] = &[
+        "",
+        "{}",
+        "[]",
+        "null",
+        "1",
+        "\"x\"",
+        "{",
+        "{\"metadata\":{\"name\":\"a\"}}",
+        "{\"metadata\":null}",
+        "{\"metadata\":[]}",
+        "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}",
+        "{\"kind\":1}",
+        "[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/a\"}]",
+        "[{\"op\":\"add\",\"path\":\"/metadata\",\"value\":1}]",
+        "a: b",
+        "- a",
+        "{\"spec\":{\"$patch\":\"x\"}}",
+        "\0",
+        "\u{feff}{}",
+        "k8s\0\n\u{6}\n\u{2}v1",
+        "{\"metadata\":{\"name\":\"a\",\"managedFields\":[{\"fieldsV1\":{\"x\":1}}]}}",
+        "{\"spec\":{\"replicas\":-1}}",
+        "{\"status\":{}}",
+        "{\"metadata\":{\"generateName\":\"é\"}}",
+    ];
+    let c = Cluster::start().await;
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    for _ in 0..4000 {
+        let method = random
+            .pick(&["GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]);
+        let mut uri = format!("/{}", random.words(9, "/", STEPS));
+        if random.next(2) == 0 {
+            uri = format!("{uri}?{}", random.words(3, "&", QUERY));
+        }
+        // A watch that lasts is another test's.
+        if uri.contains("watch") {
+            uri = format!("{uri}{}timeoutSeconds=1", if uri.contains('?') { "&" } else { "?" });
+        }
+        let request = Request::builder()
+            .method(method)
+            .uri(&uri)
+            .header("content-type", random.pick(TYPES))
+            .header("accept", random.pick(TYPES))
+            .body(Full::new(Bytes::from_static(random.pick(BODIES).as_bytes())))
+            .unwrap();
+        let shown = format!("{request:?}");
+        let response = c.server.clone().oneshot(request).await.unwrap();
+        let code = response.status().as_u16();
+        if code == 200 && uri.contains("watch") {
+            continue;
+        }
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        // Upstream's own 500s for clients' errors.
+        let recorded = text.contains("resourceVersion: Invalid value")
+            || text.contains("target.")
+            || text.contains("unknown patch type")
+            || text.contains("field not declared in schema")
+            || text.contains("merge key");
+        assert!(code < 500 || recorded, "{shown}: {code} {text}");
+        let plain = matches!(code, 404..=406) && !text.starts_with('{');
+        if code >= 400
+            && method != "HEAD"
+            && !plain
+            && !text.starts_with("apiVersion: v1\n")
+            && !text.starts_with("k8s\0")
+        {
+            let status: Value = serde_json::from_str(&text).unwrap_or_default();
+            assert_eq!(status["kind"], "Status", "{shown}: {code} {text}");
+        }
+    }
+}
+
+/// A body that never ends.
+fn endless() -> impl http_body::Body<Data = Bytes, Error = std::io::Error> + Send + 'static {
+    StreamBody::new(
+        futures::stream::once(async { Ok(http_body::Frame::data(Bytes::from_static(b"{"))) })
+            .chain(futures::stream::pending()),
+    )
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_times_out() {
+    let c = Cluster::with(|o| o.request_timeout = "1s".into()).await;
+    let request = Request::post(MAPS).header("content-type", "application/json").body(endless()).unwrap();
+    let response =
+        tokio::time::timeout(HANG, c.server.clone().oneshot(request)).await.expect("an answer").unwrap();
+    assert_eq!(response.status(), 504);
+    // The client itself may allow less.
+    let c = Cluster::start().await;
+    let uri = format!("{MAPS}?timeout=10ms");
+    let request = Request::post(uri).header("content-type", "application/json").body(endless()).unwrap();
+    let response =
+        tokio::time::timeout(HANG, c.server.clone().oneshot(request)).await.expect("an answer").unwrap();
+    assert_eq!(response.status(), 504);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_told_to_wait() {
+    let c = Cluster::with(|o| {
+        o.max_mutating_requests_inflight = 1;
+        o.max_requests_inflight = 1;
+    })
+    .await;
+    let anonymous =
+        Peer { address: c.address, insecure: false, certificate: None, patience: Default::default() };
+    let ask = |method: Method| {
+        let builder = Request::builder().method(method).uri(MAPS).header("content-type", "application/json");
+        builder.extension(anonymous.clone())
+    };
+    let slow = ask(Method::POST).body(endless()).unwrap();
+    let slow = tokio::spawn(c.server.clone().oneshot(slow));
+    let quick = || ask(Method::POST).body(Full::<Bytes>::default()).unwrap();
+    // The first takes its place when it runs.
+    let refused = loop {
+        let response = c.server.clone().oneshot(quick()).await.unwrap();
+        if response.status() == 429 {
+            break response;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let status: Value =
+        serde_json::from_slice(&refused.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    assert_eq!(status["message"], "Too many requests, please try again later.");
+    // Reads have places of their own, and whoever may do everything always gets an answer.
+    let read = ask(Method::GET).body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(c.server.clone().oneshot(read).await.unwrap().status(), 200);
+    assert_eq!(c.post(MAPS, &json!({"metadata": {"name": "a"}})).await.0, 201);
+    slow.abort();
+    let _ = slow.await;
+    let after = c.server.clone().oneshot(quick()).await.unwrap();
+    assert_eq!(after.status(), 400, "the place is free again");
+}
+
+/// A large answer is running until the client has it: otherwise a client could ask for any number of them and read none.
+#[tokio::test]
+async fn a_large_answer_holds_its_place() {
+    let c = Cluster::with(|o| o.max_requests_inflight = 1).await;
+    let large = json!({"metadata": {"name": "a"}, "data": {"k": "x".repeat(100_000)}});
+    assert_eq!(c.post(MAPS, &large).await.0, 201);
+    let anonymous =
+        Peer { address: c.address, insecure: false, certificate: None, patience: Default::default() };
+    let ask = || Request::get(MAPS).extension(anonymous.clone()).body(Full::<Bytes>::default()).unwrap();
+    let unread = c.server.clone().oneshot(ask()).await.unwrap();
+    assert_eq!(unread.status(), 200);
+    assert_eq!(c.server.clone().oneshot(ask()).await.unwrap().status(), 429);
+    drop(unread);
+    let again = c.server.clone().oneshot(ask()).await.unwrap();
+    assert_eq!(again.status(), 200);
+    let text = again.into_body().collect().await.unwrap().to_bytes();
+    assert!(text.len() > 100_000 && text.ends_with(b"]}\n"));
+}
+
+#[tokio::test]
+async fn streams_that_are_reset_at_once_harm_nobody() {
+    let c = Cluster::start().await;
+    let stream = TcpStream::connect(c.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for i in 0..5000 {
+        if sender.ready().await.is_err() {
+            break;
+        }
+        let request =
+            Request::get(format!("http://x{MAPS}?watch=1&x={i}")).body(Full::<Bytes>::default()).unwrap();
+        // Dropping the answer's future resets the stream.
+        let asked = sender.send_request(request);
+        let _ = tokio::time::timeout(Duration::ZERO, asked).await;
+    }
+    drop(sender);
+    let _ = tokio::time::timeout(HANG, connection).await.expect("the connection ends");
+    c.alive().await;
+}
+
+#[tokio::test]
+async fn one_connection_has_a_hundred_streams() {
+    let c = Cluster::start().await;
+    let stream = TcpStream::connect(c.address).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        let mut sender = sender.clone();
+        sender.ready().await.unwrap();
+        let request = Request::get(format!("http://x{MAPS}?watch=1")).body(Full::<Bytes>::default()).unwrap();
+        let response =
+            tokio::time::timeout(HANG, sender.send_request(request)).await.expect("an answer").unwrap();
+        assert_eq!(response.status(), 200);
+        open.push(response);
+    }
+    let mut sender = sender.clone();
+    let request = Request::get("http://x/version").body(Full::<Bytes>::default()).unwrap();
+    let mut waits = Box::pin(async {
+        sender.ready().await.unwrap();
+        sender.send_request(request).await.unwrap().status()
+    });
+    assert!(futures::poll!(&mut waits).is_pending());
+    open.pop();
+    assert_eq!(tokio::time::timeout(HANG, waits).await.expect("an answer"), 200);
+}
+
+#[tokio::test]
+async fn websockets_that_speak_nonsense_are_closed() {
+    let c = Cluster::start().await;
+    let head =
+        format!("GET {MAPS}?watch=1 HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n");
+    let answer = c.raw(format!("{head}connection: close\r\n\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "a handshake without a key: {answer}");
+    let key = "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    for junk in [
+        &b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[..],
+        // A frame of all memory, one without a mask, a ping that is too long.
+        b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x",
+        b"\x81\x05hello",
+        b"\x89\xfe\xff\xff\0\0\0\0",
+    ] {
+        let mut bytes = format!("{head}{key}").into_bytes();
+        bytes.extend_from_slice(junk);
+        let answer = c.raw(&bytes).await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    }
+    // Another protocol is no protocol.
+    for protocol in ["h2c", "SPDY/3.1", "x"] {
+        let request = format!(
+            "GET /version HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: {protocol}\r\n\r\n"
+        );
+        let answer = c.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{protocol}: {answer}");
+    }
+    c.alive().await;
+}
+
+#[tokio::test]
+async fn thousands_of_watches_all_hear() {
+    let c = Cluster::start().await;
+    let mut watches = Vec::new();
+    for _ in 0..3000 {
+        let request =
+            Request::get(format!("{MAPS}?watch=1&resourceVersion=1")).body(Full::<Bytes>::default()).unwrap();
+        watches.push(c.server.clone().oneshot(request).await.unwrap().into_body());
+    }
+    assert_eq!(c.post(MAPS, &json!({"metadata": {"name": "heard"}})).await.0, 201);
+    for mut watch in watches {
+        loop {
+            let frame = tokio::time::timeout(HANG, watch.frame()).await.expect("an event").unwrap().unwrap();
+            if frame.data_ref().unwrap().windows(7).any(|w| w == b"\"heard\"") {
+                break;
+            }
+        }
+    }
+}
