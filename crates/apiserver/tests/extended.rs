@@ -3,87 +3,14 @@
 // A test may panic; clippy knows that of the tests themselves, not of what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::sync::Arc;
 
-use apiserver::{Options, Server};
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, header};
-use http_body_util::{BodyExt, Full};
+use common::Cluster;
+use http::{Method, header};
 use serde_json::{Value, json};
-use store::MemoryStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-
-struct Cluster {
-    server: Server,
-    stop: CancellationToken,
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-struct Answer {
-    code: u16,
-    headers: HeaderMap,
-    bytes: Bytes,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
-    }
-}
-
-impl Cluster {
-    async fn start() -> Cluster {
-        let stop = CancellationToken::new();
-        let seeded = CancellationToken::new();
-        let options = Options {
-            service_cluster_ip_range: "10.0.0.0/24".into(),
-            disable_admission_plugins: vec!["ServiceAccount".into()],
-            cert_dir: "/nonexistent".into(),
-            ..Options::default()
-        };
-        let server = Server::new(options, Arc::new(MemoryStore::new()), stop.clone()).unwrap();
-        apiserver::start(&server, seeded.clone(), &stop);
-        seeded.cancelled().await;
-        Cluster { server, stop }
-    }
-
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
-        let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let mut request =
-            Request::builder().method(method).uri(path).header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = self.server.clone().oneshot(request.body(Full::new(bytes)).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { code: parts.status.as_u16(), headers: parts.headers, bytes }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.send(Method::GET, path, &[], Value::Null).await
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::POST, path, &[], body).await
-    }
-
-    async fn merge(&self, path: &str, body: Value) -> Answer {
-        let bytes = Bytes::from(body.to_string());
-        let request = Request::patch(path).header("content-type", "application/merge-patch+json");
-        let response = self.server.clone().oneshot(request.body(Full::new(bytes)).unwrap()).await.unwrap();
-        let code = response.status().as_u16();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        Answer { code, headers: HeaderMap::new(), bytes }
-    }
-}
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const TABS: &str = "/apis/stable.example.com/v1/namespaces/default/crontabs";

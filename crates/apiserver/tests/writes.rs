@@ -3,55 +3,30 @@
 // A test may panic; clippy knows that of the tests themselves, not of what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::Arc;
+mod common;
 
-use apiserver::{Options, Server};
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Full};
+use common::Cluster;
+use http::Method;
 use serde_json::{Value, json};
-use store::MemoryStore;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-
-async fn server(stop: &CancellationToken) -> Server {
-    let seeded = CancellationToken::new();
-    let options = Options {
-        service_cluster_ip_range: "10.0.0.0/24".into(),
-        disable_admission_plugins: vec!["ServiceAccount".into()],
-        cert_dir: "/nonexistent".into(),
-        ..Options::default()
-    };
-    let server = Server::new(options, Arc::new(MemoryStore::new()), stop.clone()).unwrap();
-    apiserver::start(&server, seeded.clone(), stop);
-    seeded.cancelled().await;
-    server
-}
 
 /// Sends an object (POST, PUT), a strategic patch (PATCH), a merge patch (MERGE) or an applied configuration (APPLY); gives
 /// the code, the warnings and the object.
-async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Vec<String>, Value) {
-    let (method, content_type) = match method {
-        "PATCH" => ("PATCH", "application/strategic-merge-patch+json"),
-        "MERGE" => ("PATCH", "application/merge-patch+json"),
-        "APPLY" => ("PATCH", "application/apply-patch+yaml"),
-        other => (other, "application/json"),
+async fn send(server: &Cluster, method: &str, path: &str, body: Value) -> (u16, Vec<String>, Value) {
+    let (method, media) = match method {
+        "PATCH" => (Method::PATCH, "application/strategic-merge-patch+json"),
+        "MERGE" => (Method::PATCH, "application/merge-patch+json"),
+        "APPLY" => (Method::PATCH, "application/apply-patch+yaml"),
+        other => (other.parse().unwrap(), "application/json"),
     };
-    let request = Request::builder().method(method).uri(path).header("content-type", content_type);
-    let request = request.body(Full::new(Bytes::from(body.to_string()))).unwrap();
-    let response = server.clone().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let warnings = parts.headers.get_all("warning").iter().map(|v| v.to_str().unwrap().to_owned()).collect();
-    let object = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
-    (parts.status.as_u16(), warnings, object)
+    let answer = server.send(method, path, &[("content-type", media)], body).await;
+    (answer.code, answer.warnings(), answer.json())
 }
 
 /// Reported: a daemon set's new image is refused (`templateGeneration: must be incremented`), and a deployment's comes
 /// with the warning `unknown field "spec.template.spec.$setElementOrder/containers"`.
 #[tokio::test]
 async fn set_image_counts_the_template_and_warns_of_nothing() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}},
         "spec": {"containers": [{"name": "c", "image": "i:1"}]}}});
     for plural in ["daemonsets", "deployments"] {
@@ -69,14 +44,12 @@ async fn set_image_counts_the_template_and_warns_of_nothing() {
             assert_eq!((noted(&made), noted(&object)), (json!("1"), json!("2")));
         }
     }
-    stop.cancel();
 }
 
 /// Reported: `$deleteFromPrimitiveList` does nothing. And `$patch: delete` of a whole object was a 422.
 #[tokio::test]
 async fn directives_reach_metadata_and_the_whole_object() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let path = "/api/v1/namespaces/default/configmaps";
     let map = json!({"metadata": {"name": "m", "finalizers": ["e.com/x", "e.com/y"]}});
     assert_eq!(send(&server, "POST", path, map).await.0, 201);
@@ -91,7 +64,6 @@ async fn directives_reach_metadata_and_the_whole_object() {
         status["message"],
         "the name of the object (m based on URL) was undeterminable: name must be provided"
     );
-    stop.cancel();
 }
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
@@ -99,8 +71,7 @@ const SERVICES: &str = "/api/v1/namespaces/default/services";
 /// Two entries with one number were let through, and a dry run showed the same free port twice.
 #[tokio::test]
 async fn node_ports_of_one_service_are_shared_by_port_and_given_once() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let service = |name: &str, ports: Value| json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": ports}});
     let twice =
         json!([{"name": "a", "port": 80, "nodePort": 31101}, {"name": "b", "port": 81, "nodePort": 31101}]);
@@ -129,8 +100,7 @@ async fn node_ports_of_one_service_are_shared_by_port_and_given_once() {
 /// Labels that are made for a job's template were validated in its own metadata too, which gets them afterwards.
 #[tokio::test]
 async fn a_job_has_its_templates_labels_once_it_is_stored() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let job = |name: &str| {
         json!({"metadata": {"name": name}, "spec": {"template": {"spec": {"restartPolicy": "Never",
             "containers": [{"name": "c", "image": "i"}]}}}})
@@ -146,8 +116,7 @@ async fn a_job_has_its_templates_labels_once_it_is_stored() {
 /// Reviews were answered without being looked at, and who manages what said that a new object's own fields were set.
 #[tokio::test]
 async fn reviews_are_validated_as_upstream_does() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     let (code, _, status) =
         send(&server, "POST", path, json!({"metadata": {"name": "x"}, "spec": {"user": "a"}})).await;
@@ -166,8 +135,7 @@ async fn reviews_are_validated_as_upstream_does() {
 /// An empty list is not a missing one: defaults leave it alone and validation shows it.
 #[tokio::test]
 async fn empty_lists_are_refused_as_such_and_stored_as_missing() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
     let scaler = |policies: Value| {
         json!({"metadata": {"name": "x"}, "spec": {"maxReplicas": 3, "behavior": {"scaleUp": policies},
@@ -195,8 +163,7 @@ fn owners(object: &Value) -> Vec<&str> {
 /// Managers of a scale were taken for managers of the object, and an applied scale was merged without anybody's asking.
 #[tokio::test]
 async fn the_number_of_replicas_changes_hands_through_scale() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     for (path, group) in [
         ("/apis/apps/v1/namespaces/default/deployments/x", "apps/v1"),
         ("/apis/apps/v1/namespaces/default/statefulsets/x", "apps/v1"),
@@ -239,8 +206,7 @@ async fn the_number_of_replicas_changes_hands_through_scale() {
 /// Labels of namespaces were read, and nothing was done about pods.
 #[tokio::test]
 async fn pods_are_held_to_the_level_of_their_namespace() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let level = "pod-security.kubernetes.io/enforce";
     let space = json!({"metadata": {"name": "tight", "labels": {level: "baseline"}}});
     assert_eq!(send(&server, "POST", "/api/v1/namespaces", space).await.0, 201);
@@ -278,8 +244,7 @@ async fn pods_are_held_to_the_level_of_their_namespace() {
 
 #[tokio::test]
 async fn a_bound_pod_knows_the_zone_of_its_node() {
-    let stop = CancellationToken::new();
-    let server = server(&stop).await;
+    let server = Cluster::start().await;
     let zone = "topology.kubernetes.io/zone";
     let node = json!({"metadata": {"name": "n", "labels": {zone: "a", "other": "b"}}});
     assert_eq!(send(&server, "POST", "/api/v1/nodes", node).await.0, 201);

@@ -8,4 +8,5 @@ pub mod logs;
 pub mod multicall;
 pub mod rand;
 pub mod signals;
+pub mod tls;
 pub mod version;

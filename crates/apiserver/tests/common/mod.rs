@@ -4,11 +4,12 @@
 
 pub(crate) mod events;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use apiserver::{Options, Server};
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::{MemoryStore, Store};
@@ -32,6 +33,8 @@ impl Drop for Cluster {
 pub(crate) struct Answer {
     /// The status code.
     pub(crate) code: u16,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) bytes: Bytes,
 }
@@ -40,6 +43,16 @@ impl Answer {
     /// The body as JSON; null when it is none.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// The code and the body as JSON.
+    pub(crate) fn parts(&self) -> (u16, Value) {
+        (self.code, self.json())
+    }
+
+    /// The warnings, as the headers have them.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.headers.get_all(header::WARNING).iter().map(|v| v.to_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -52,6 +65,11 @@ impl Cluster {
             cert_dir: "/nonexistent".into(),
             ..Options::default()
         }
+    }
+
+    /// A server with these options on the memory store.
+    pub(crate) async fn start() -> Cluster {
+        Cluster::start_with(Cluster::options()).await
     }
 
     /// Starts a server on the memory store and waits until it is seeded.
@@ -90,8 +108,9 @@ impl Cluster {
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
-        body: &Value,
+        body: impl Borrow<Value>,
     ) -> Answer {
+        let body = body.borrow();
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let mut headers = headers.to_vec();
         if !headers.iter().any(|(name, _)| *name == "content-type") {
@@ -99,16 +118,32 @@ impl Cluster {
         }
         let (parts, body) = self.open(method, path, &headers, bytes).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { code: parts.status.as_u16(), bytes }
+        Answer { code: parts.status.as_u16(), headers: parts.headers, bytes }
     }
 
     /// GET.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(Method::GET, path, &[], &Value::Null).await
+        self.send(Method::GET, path, &[], Value::Null).await
     }
 
     /// POST.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Borrow<Value>) -> Answer {
         self.send(Method::POST, path, &[], body).await
+    }
+
+    /// Sends a body of a media type; gives the code and the answer as JSON.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        media: &str,
+        body: impl Borrow<Value>,
+    ) -> (u16, Value) {
+        self.send(method, path, &[("content-type", media)], body).await.parts()
+    }
+
+    /// A merge patch.
+    pub(crate) async fn merge(&self, path: &str, body: impl Borrow<Value>) -> Answer {
+        self.send(Method::PATCH, path, &[("content-type", "application/merge-patch+json")], body).await
     }
 }
