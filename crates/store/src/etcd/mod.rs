@@ -284,7 +284,7 @@ impl Store for EtcdStore {
 
     async fn watch(&self, request: WatchRequest<'_>) -> Result<Watch, Error> {
         let after = if request.after > 0 { request.after } else { self.revision().await? };
-        Ok(watch::stream(self.watch.clone(), request.prefix, after, request.previous))
+        Ok(watch::stream(self.clone(), request.prefix, after, request.previous))
     }
 
     async fn revision(&self) -> Result<Revision, Error> {

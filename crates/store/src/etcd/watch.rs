@@ -11,17 +11,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use etcd_client::{EventType, WatchClient, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{EventType, WatchOptions, WatchResponse, WatchStream};
 
 use super::error::{Cause, classify};
-use super::{Backoff, header};
-use crate::{Batch, Error, Event, Revision, Watch};
+use super::{Backoff, EtcdStore, header};
+use crate::{Batch, Error, Event, Revision, Store, Watch};
 
 /// A watch must be open within this time, else it is tried anew.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Cursor {
-    client: WatchClient,
+    store: EtcdStore,
     prefix: String,
     previous: bool,
     told: Revision,
@@ -30,9 +30,9 @@ struct Cursor {
     ended: bool,
 }
 
-pub(super) fn stream(client: WatchClient, prefix: &str, after: Revision, previous: bool) -> Watch {
+pub(super) fn stream(store: EtcdStore, prefix: &str, after: Revision, previous: bool) -> Watch {
     let cursor = Cursor {
-        client,
+        store,
         prefix: prefix.to_owned(),
         previous,
         told: after,
@@ -88,6 +88,16 @@ impl Cursor {
                 self.lost(&why).await;
                 continue;
             }
+            if response.created() && header(response.header()) < self.told {
+                match self.went_back().await {
+                    Ok(false) => continue,
+                    Ok(true) => return Err(Error::Compacted { compact_revision: 0 }),
+                    Err(error) => {
+                        self.lost(&error.to_string()).await;
+                        continue;
+                    }
+                }
+            }
             self.backoff = Backoff::new();
             if let Some(batch) = self.batch(&response)? {
                 self.told = batch.revision;
@@ -96,17 +106,20 @@ impl Cursor {
         }
     }
 
+    /// Whether the store is behind what it told us: it was restored from a backup or made anew, and only reading everything
+    /// again helps. A member alone may be behind for a moment, after its leader died above all: the majority knows.
+    async fn went_back(&self) -> Result<bool, Error> {
+        Ok(self.store.revision().await? < self.told)
+    }
+
     fn batch(&self, response: &WatchResponse) -> Result<Option<Batch>, Error> {
-        let store = header(response.header());
         if response.created() {
-            // A store that is behind what it told us was restored from a backup or made anew. Only reading everything
-            // again helps.
-            return if store < self.told { Err(Error::Compacted { compact_revision: 0 }) } else { Ok(None) };
+            return Ok(None);
         }
         let events = response.events().iter().filter_map(|e| event(e).transpose());
         let events = events.collect::<Result<Vec<Event>, Error>>()?;
         // Without events this is a progress notification: etcd sends it in order with the events.
-        let revision = events.last().map_or(store, |last| last.mod_revision);
+        let revision = events.last().map_or_else(|| header(response.header()), |last| last.mod_revision);
         Ok((revision > self.told || !events.is_empty()).then_some(Batch { events, revision }))
     }
 
@@ -116,7 +129,7 @@ impl Cursor {
         if self.previous {
             options = options.with_prev_key();
         }
-        let opened = self.client.watch(self.prefix.as_str(), Some(options));
+        let opened = self.store.watch.watch(self.prefix.as_str(), Some(options));
         match tokio::time::timeout(OPEN_TIMEOUT, opened).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(match classify(&error) {
