@@ -178,9 +178,14 @@ impl Printer {
         row
     }
 
+    /// Whether [`Printer::sort`] does anything.
+    pub fn reorders(&self) -> bool {
+        matches!(self.make, Make::Kind { resource: "flowschemas", .. })
+    }
+
     /// Puts a list's objects in the order in which its table shows them: flow schemas by precedence, all others stay.
     pub fn sort<T>(&self, objects: &mut [T], hub: impl Fn(&T) -> &Value) {
-        if matches!(self.make, Make::Kind { resource: "flowschemas", .. }) {
+        if self.reorders() {
             objects.sort_by(|a, b| {
                 let key = |o: &T| {
                     let o = hub(o);
