@@ -285,3 +285,9 @@ pub fn before_delete(resource: &Resource, crd: &mut Value) -> bool {
     }
     true
 }
+
+/// Whether the objects of a resource's definition are being deleted because it is: new ones are refused.
+pub fn is_ending(server: &Server, resource: &Resource) -> bool {
+    let Some(custom) = &resource.definition else { return false };
+    server.definitions().ending.lock().contains(&custom.definition.name)
+}

@@ -258,3 +258,108 @@ async fn a_bound_pod_knows_the_zone_of_its_node() {
     let (_, _, pod) = send(&server, "GET", &format!("{pods}/x"), json!({})).await;
     assert_eq!(pod["metadata"]["labels"], json!({zone: "a"}));
 }
+
+#[tokio::test]
+async fn only_labelled_namespaces_ask_for_devices_as_administrators() {
+    let server = Cluster::start().await;
+    let claim = json!({"metadata": {"name": "x"}, "spec": {"devices": {"requests": [
+        {"name": "a", "exactly": {"deviceClassName": "c", "adminAccess": true}}]}}});
+    let path = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims";
+    let (code, _, answer) = send(&server, "POST", path, claim.clone()).await;
+    assert_eq!(code, 422);
+    let text = answer["message"].as_str().unwrap();
+    let wanted = "spec.devices.requests[0].adminAccess: Forbidden: admin access to devices requires the \
+                  `resource.kubernetes.io/admin-access: true` label on the containing namespace";
+    assert!(text.ends_with(wanted), "{text}");
+    let label = json!({"metadata": {"labels": {"resource.kubernetes.io/admin-access": "true"}}});
+    assert_eq!(send(&server, "MERGE", "/api/v1/namespaces/default", label).await.0, 200);
+    assert_eq!(send(&server, "POST", path, claim).await.0, 201);
+}
+
+#[tokio::test]
+async fn the_mandatory_schemas_stay_as_they_are() {
+    let server = Cluster::start().await;
+    let levels = "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations";
+    let level = |shares: i32| {
+        json!({"metadata": {"name": "catch-all"}, "spec": {"type": "Limited", "limited": {
+            "nominalConcurrencyShares": shares, "limitResponse": {"type": "Reject"}}}})
+    };
+    let (code, _, answer) = send(&server, "POST", levels, level(6)).await;
+    assert_eq!(code, 422);
+    let text = answer["message"].as_str().unwrap();
+    assert!(text.ends_with("spec of 'catch-all' must equal the fixed value"), "{text}");
+    let (code, _, answer) = send(&server, "POST", levels, level(5)).await;
+    assert_eq!(code, 201, "{answer}");
+    let schema = json!({"metadata": {"name": "catch-all"}, "spec": {
+    "priorityLevelConfiguration": {"name": "catch-all"}, "matchingPrecedence": 10000,
+    "distinguisherMethod": {"type": "ByUser"},
+    "rules": [{
+        "subjects": [{"kind": "Group", "group": {"name": "system:unauthenticated"}},
+            {"kind": "Group", "group": {"name": "system:authenticated"}}],
+        "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": true,
+            "namespaces": ["*"]}],
+        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+    }]}});
+    let schemas = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas";
+    let (code, _, answer) = send(&server, "POST", schemas, schema).await;
+    assert_eq!(code, 201, "{answer}");
+    let patch = json!({"spec": {"matchingPrecedence": 9999}});
+    let (code, _, answer) = send(&server, "MERGE", &format!("{schemas}/catch-all"), patch).await;
+    assert_eq!(code, 422);
+    let text = answer["message"].as_str().unwrap();
+    assert!(text.ends_with("spec of 'catch-all' must equal the fixed value"), "{text}");
+}
+
+#[tokio::test]
+async fn namespaces_and_definitions_tell_of_preconditions_in_their_own_words() {
+    let server = Cluster::start().await;
+    let namespace = json!({"metadata": {"name": "there"}});
+    assert_eq!(send(&server, "POST", "/api/v1/namespaces", namespace).await.0, 201);
+    let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "other"}});
+    let (code, _, answer) = send(&server, "DELETE", "/api/v1/namespaces/there", options).await;
+    assert_eq!(code, 409);
+    let text = answer["message"].as_str().unwrap();
+    let wanted = "Operation cannot be fulfilled on namespaces \"there\": Precondition failed: UID in precondition: \
+                  other, UID in object meta: ";
+    assert!(text.starts_with(wanted), "{text}");
+}
+
+#[tokio::test]
+async fn a_definition_that_ends_takes_no_new_objects() {
+    let server = Cluster::start().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition = json!({"metadata": {"name": "things.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+        "versions": [{"name": "v1", "served": true, "storage": true,
+            "schema": {"openAPIV3Schema": {"type": "object"}}}]}});
+    assert_eq!(send(&server, "POST", definitions, definition).await.0, 201);
+    let things = "/apis/example.com/v1/namespaces/default/things";
+    let thing = |name: &str| {
+        json!({"kind": "Thing", "apiVersion": "example.com/v1",
+            "metadata": {"name": name, "finalizers": ["example.com/stay"]}})
+    };
+    let mut code = 0;
+    for _ in 0..100 {
+        code = send(&server, "POST", things, thing("a")).await.0;
+        if code == 201 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(code, 201);
+    let one = format!("{definitions}/things.example.com");
+    assert_eq!(send(&server, "DELETE", &one, Value::Null).await.0, 200);
+    let mut last = (0, String::new());
+    for i in 0..100 {
+        let (code, _, answer) = send(&server, "POST", things, thing(&format!("b{i}"))).await;
+        last = (code, answer["message"].as_str().unwrap_or_default().to_owned());
+        if code == 403 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(last.0, 403, "{last:?}");
+    assert!(
+        last.1.ends_with("is forbidden: create not allowed while custom resource definition is terminating")
+    );
+}

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use api::Value;
 use api::field::{ErrorList, Path};
+use serde_json::json;
 
 use crate::Context;
 use crate::errs::Errs;
@@ -50,6 +51,11 @@ pub(crate) fn schema_create(object: &Value, _: &Context<'_>, errs: &mut ErrorLis
     let list = SPEC.child("rules");
     for (i, r) in spec.list("rules").iter().enumerate() {
         rule(r, &list.index(i), errs);
+    }
+    let name = object.sub("metadata").str("name");
+    if mandatory_schema(name).is_some_and(|fixed| without_empty(spec) != fixed) {
+        let shown = golang::shown("flowcontrol.FlowSchemaSpec", spec);
+        errs.invalid(&SPEC, shown, format!("spec of '{name}' must equal the fixed value"));
     }
     conditions(object, errs);
 }
@@ -271,7 +277,71 @@ pub(crate) fn level_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorLi
         }
         other => errs.not_supported(&SPEC.child("type"), other, &["Exempt", "Limited"]),
     }
+    mandatory_level(metadata.str("name"), spec, errs);
     conditions(object, errs);
+}
+
+/// The specs of the schemas that are there always (`apis/flowcontrol/bootstrap`).
+fn mandatory_schema(name: &str) -> Option<Value> {
+    let (precedence, method, groups) = match name {
+        "exempt" => (1, None, &["system:masters"][..]),
+        "catch-all" => (10_000, Some("ByUser"), &["system:unauthenticated", "system:authenticated"][..]),
+        _ => return None,
+    };
+    let subjects: Vec<Value> =
+        groups.iter().map(|name| json!({"kind": "Group", "group": {"name": name}})).collect();
+    let mut spec = json!({
+        "priorityLevelConfiguration": {"name": name},
+        "matchingPrecedence": precedence,
+        "rules": [{
+            "subjects": subjects,
+            "resourceRules": [{
+                "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": true, "namespaces": ["*"],
+            }],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        }],
+    });
+    if let Some(method) = method {
+        spec["distinguisherMethod"] = json!({"type": method});
+    }
+    Some(spec)
+}
+
+/// `ValidateIfMandatoryPriorityLevelConfigurationObject`.
+fn mandatory_level(name: &str, spec: &Value, errs: &mut ErrorList) {
+    let mut have = without_empty(spec);
+    let (fixed, except) = match name {
+        "exempt" => {
+            if let Some(have) = have.as_object_mut() {
+                have.remove("exempt");
+            }
+            (json!({"type": "Exempt"}), " except the 'spec.exempt' field")
+        }
+        "catch-all" => {
+            let limited = json!({
+                "nominalConcurrencyShares": 5, "lendablePercent": 0, "limitResponse": {"type": "Reject"},
+            });
+            (json!({"type": "Limited", "limited": limited}), "")
+        }
+        _ => return,
+    };
+    if have != fixed {
+        let shown = golang::shown("flowcontrol.PriorityLevelConfigurationSpec", spec);
+        errs.invalid(&SPEC, shown, format!("spec of '{name}'{except} must equal the fixed value"));
+    }
+}
+
+/// A value without null, and without empty lists, which are the same as none to upstream's comparison.
+fn without_empty(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, v)| !v.is_null() && !v.as_array().is_some_and(Vec::is_empty))
+            .map(|(k, v)| (k.clone(), without_empty(v)))
+            .collect(),
+        Value::Array(items) => items.iter().map(without_empty).collect(),
+        other => other.clone(),
+    }
 }
 
 /// A priority level's update is checked like its creation.

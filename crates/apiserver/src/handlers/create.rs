@@ -106,6 +106,10 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
         warnings: &ctx.warnings,
     };
     super::managed::track(ctx, &mut object, None, "", options)?;
+    if crate::crd::is_ending(server, resource) {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(ApiError::forbidden(resource.group_resource(), &asked_name, why));
+    }
     server.admission().admit(server, &attributes, &mut object).await?;
     fill_system_fields(&mut object);
     generate_name(&mut object);
@@ -113,7 +117,7 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
 
     let held = write::before_create(ctx, &mut object, options).await?;
     let result = async {
-        write::validate_create(ctx, &object)?;
+        write::validate_create(ctx, &object).await?;
         write::warn_create(ctx, &object);
         let name = obj::name(&object).to_owned();
         let attributes = Attributes { name: &name, ..attributes };

@@ -201,6 +201,9 @@ async fn unchanged(
 
 /// The uid and the version that the options name must be the object's.
 pub fn preconditions(ctx: &Ctx, object: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
+    if ctx.resource.is("", "namespaces") || crate::crd::is_definitions(&ctx.resource) {
+        return early_preconditions(ctx, object, options);
+    }
     let kind = GroupName { group: &ctx.resource.group, name: &ctx.resource.kind };
     let name = obj::name(object);
     if let Some(uid) = options.uid.as_deref().filter(|u| *u != obj::uid(object)) {
@@ -219,6 +222,23 @@ pub fn preconditions(ctx: &Ctx, object: &Value, options: &DeleteOptions) -> Resu
             obj::resource_version(object)
         );
         return Err(ApiError::conflict(kind, name, &why));
+    }
+    Ok(())
+}
+
+/// The same where upstream looks at them before the store does, with another text.
+fn early_preconditions(ctx: &Ctx, object: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
+    let of_object = [
+        ("UID", &options.uid, obj::uid(object)),
+        ("ResourceVersion", &options.resource_version, obj::resource_version(object)),
+    ];
+    for (field, wanted, there) in of_object {
+        if let Some(wanted) = wanted.as_deref().filter(|w| *w != there) {
+            let why = format!(
+                "Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {there}"
+            );
+            return Err(ApiError::conflict(ctx.resource.group_resource(), obj::name(object), &why));
+        }
     }
     Ok(())
 }

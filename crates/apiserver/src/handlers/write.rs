@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use api::Value;
-use api::field::ErrorList;
+use api::field::{Error, ErrorList, Path};
 use api::status::{ApiError, GroupName};
 use bytes::Bytes;
 
 use super::Ctx;
 use super::options::WriteOptions;
+use crate::admission::plugins::lookup;
 use crate::allocator::Held;
 use crate::negotiate::Media;
 use crate::registry::resource::{Resource, Subresource};
@@ -79,9 +80,38 @@ pub fn decode(
 }
 
 /// Validation of a new object, metadata first or last as upstream has it.
-pub fn validate_create(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
-    let errors = validate::create(&ctx.resource, object, ctx.server.options().allow_privileged);
+pub async fn validate_create(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
+    let mut errors = admin_access(ctx, object).await?;
+    errors.extend(validate::create(&ctx.resource, object, ctx.server.options().allow_privileged));
     refuse(ctx, object, &errors)
+}
+
+/// Only namespaces with a label may ask for devices as an administrator (`AuthorizedForAdmin`).
+async fn admin_access(ctx: &Ctx, object: &Value) -> Result<ErrorList, ApiError> {
+    const LABEL: &str = "resource.kubernetes.io/admin-access";
+    let spec = match (ctx.resource.hub_group.as_str(), ctx.resource.plural.as_str()) {
+        ("resource.k8s.io", "resourceclaims") => object.pointer("/spec/devices/requests"),
+        ("resource.k8s.io", "resourceclaimtemplates") => object.pointer("/spec/spec/devices/requests"),
+        _ => None,
+    };
+    let asked = spec.and_then(Value::as_array).and_then(|requests| {
+        requests.iter().position(|r| r.pointer("/exactly/adminAccess").and_then(Value::as_bool) == Some(true))
+    });
+    let Some(asked) = asked else { return Ok(ErrorList::new()) };
+    let (server, namespace) = (&ctx.server, obj::namespace(object));
+    let (spec, i) = (Path::new("spec"), asked);
+    let devices = spec.child("devices");
+    let requests = devices.child("requests");
+    let request = requests.index(i);
+    let path = request.child("adminAccess");
+    let found = lookup::find(server, "", "namespaces", "", namespace).await?;
+    let label = found.as_ref().and_then(|n| n.pointer("/metadata/labels")).and_then(|l| l.get(LABEL));
+    if label.and_then(Value::as_str) == Some("true") {
+        return Ok(ErrorList::new());
+    }
+    let why =
+        format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace");
+    Ok(vec![Error::forbidden(&path, why)])
 }
 
 /// Validation of a changed object.

@@ -1,6 +1,6 @@
 //! The plug-ins whose decisions are in the crate `admission`: here they get the objects that they look at.
 
-pub(super) mod lookup;
+pub(crate) mod lookup;
 
 pub mod certificate_subject_restriction;
 pub mod default_class;
