@@ -4,8 +4,7 @@
 use api::{Object, Value};
 use base64::Engine as _;
 
-use super::parse::{Id, Kind, Node, Tree};
-use super::scan::{Fault, Result};
+use super::parse::{Fault, Id, Kind, Node, Result, Tree};
 use super::{DEPTH_MAX, TOO_DEEP};
 
 const TAGS: &str = "tag:yaml.org,2002:";
