@@ -76,6 +76,22 @@ const LEVELS: [&[(&str, &str)]; 5] = [
 /// The deepest nesting that is read.
 const DEPTH_MAX: usize = 100;
 
+/// The longest chain of calls, or of operators of one level.
+const LINKS_MAX: usize = 250;
+/// How many of the levels are logical operators, whose chains become balanced trees (as in upstream's parser).
+const LOGICAL: usize = 2;
+
+/// The operands of a chain of one logical operator as a tree whose depth is the logarithm of their number.
+fn balanced<'a>(first: Node<'a>, mut more: Vec<(usize, &'static str, Node<'a>)>) -> Node<'a> {
+    if more.is_empty() {
+        return first;
+    }
+    let mut tail = more.split_off(more.len() / 2);
+    let (at, function, middle) = tail.remove(0);
+    let sides = vec![balanced(first, more), balanced(middle, tail)];
+    Node { at, what: What::Operator(function, sides) }
+}
+
 /// Reads an expression.
 pub(super) fn parse(text: &str) -> Result<Node<'_>, Mistake> {
     let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
@@ -155,13 +171,29 @@ impl<'a> Parser<'a> {
     fn binary(&mut self, level: usize) -> Result<Node<'a>, Mistake> {
         let Some(operators) = LEVELS.get(level) else { return self.unary() };
         let mut left = self.binary(level + 1)?;
-        while let Some((sign, function)) = operators.iter().find(|(sign, _)| self.is_sign(sign)) {
-            let _ = sign;
+        let mut more = Vec::new();
+        let mut links = 0;
+        while let Some((_, function)) = operators.iter().find(|(sign, _)| self.is_sign(sign)) {
             let at = self.take().at;
             let right = self.binary(level + 1)?;
+            if level < LOGICAL {
+                more.push((at, *function, right));
+                continue;
+            }
+            links += 1;
+            self.chained(links)?;
             left = Node { at, what: What::Operator(function, vec![left, right]) };
         }
-        Ok(left)
+        Ok(balanced(left, more))
+    }
+
+    /// Each link of a chain nests the expression by one level.
+    fn chained(&self, links: usize) -> Result<(), Mistake> {
+        if links <= LINKS_MAX {
+            return Ok(());
+        }
+        let what = format!("expression recursion limit exceeded: {LINKS_MAX}");
+        Err(Mistake { at: self.peek().at, what })
     }
 
     fn unary(&mut self) -> Result<Node<'a>, Mistake> {
@@ -184,7 +216,10 @@ impl<'a> Parser<'a> {
 
     fn member(&mut self) -> Result<Node<'a>, Mistake> {
         let mut node = self.primary()?;
+        let mut links = 0;
         loop {
+            links += 1;
+            self.chained(links)?;
             if let Some(dot) = self.accept(".") {
                 self.accept("?");
                 let name = self.take();
@@ -299,5 +334,25 @@ fn dotted(node: &Node<'_>) -> Option<String> {
         What::Name(name) => Some((*name).to_owned()),
         What::Select(of, name) => Some(format!("{}.{name}", dotted(of)?)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    /// Long chains nested so deep that checking them overflowed the stack.
+    #[test]
+    fn long_chains_are_refused_or_balanced() {
+        for text in [
+            "1".to_owned() + &"+1".repeat(500),
+            "a".to_owned() + &".b".repeat(500),
+            "a".to_owned() + &"[0]".repeat(500),
+        ] {
+            let error = parse(&text).map(drop).unwrap_err();
+            assert!(error.what.contains("recursion limit"), "{}", error.what);
+        }
+        assert!(parse(&("a".to_owned() + &" && a".repeat(500))).is_ok());
+        assert!(parse(&("!".repeat(501) + "a")).is_ok());
     }
 }
