@@ -1,11 +1,14 @@
 //! YAML as Go's `sigs.k8s.io/yaml` reads and writes it.
 //!
 //! ```text
-//!   text ── libyaml, parse ──► nodes ── resolve ──► JSON        JSON ── write ──► text
+//!   text ── scan, scalars ──► tokens ── parse ──► nodes ── resolve ──► JSON        JSON ── write ──► text
 //! ```
 
+mod fault;
 mod parse;
 mod resolve;
+mod scalars;
+mod scan;
 mod write;
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use api::{Object, Value};
 use base64::Engine as _;
 
-use super::parse::{Fault, Id, Kind, Node, Result, Tree};
+use super::fault::{Fault, Result};
+use super::parse::{Id, Kind, Node, Tree};
 use super::{DEPTH_MAX, TOO_DEEP};
 
 const TAGS: &str = "tag:yaml.org,2002:";

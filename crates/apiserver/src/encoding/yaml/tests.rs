@@ -106,3 +106,16 @@ fn what_would_fill_the_memory_or_the_stack_is_refused() {
     let chain: String = (1..2_000).map(|i| format!("a{i}: &a{i} [*a{}]\n", i - 1)).collect();
     assert!(fault(&format!("a0: &a0 x\n{chain}")).contains("exceeded max depth"));
 }
+
+/// Another reader (libyaml-safer) panicked on each of these, which would have been the end of the whole server.
+#[test]
+fn a_text_may_end_anywhere() {
+    for text in
+        ["\"\\", "\"\\x41\\", "a: |\n  ", "\u{feff}a: |+\n |2", "a':\n- 1\n|\n  - x ", "- >-\n  folded\n  te"]
+    {
+        let _ = read(text.as_bytes());
+    }
+    assert_eq!(value("a: |\n  x"), json!({"a": "x"}));
+    assert_eq!(value("\u{feff}a: |+\n  x"), json!({"a": "x"}));
+    assert!(read(b"\"\\").is_err());
+}
