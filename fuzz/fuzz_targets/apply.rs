@@ -44,7 +44,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let kinds = Kinds(types.collect());
     let view = View(&kinds);
     let version = of.group_version();
-    let reset = Set::default();
+    let (reset, empty) = (Set::default(), Object::new());
     let manager = u.choose(&["a", "b", "", "kubectl-client-side-apply"])?;
     let request = Request {
         versions: &view,
@@ -52,6 +52,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         subresource: u.choose(&["", "status", "scale"])?,
         manager,
         reset: &reset,
+        empty: &empty,
         now: "2020-01-01T00:00:00Z",
     };
     let Some(mut live) = fuzz::received(of, &fuzz::object(u, of)?) else { return Ok(()) };

@@ -19,7 +19,12 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let crd = if u.int_in_range(0..=3u8)? == 0 { fuzz::object(u, of)? } else { likely(u)? };
     let Some(object) = fuzz::received(of, &crd) else { return Ok(()) };
     let Ok(mut hub) = api::convert::to_hub(of, object) else { return Ok(()) };
-    let context = validation::Context { group: "apiextensions.k8s.io", version, allow_privileged: true, ..Default::default() };
+    let context = validation::Context {
+        group: "apiextensions.k8s.io",
+        version,
+        allow_privileged: true,
+        ..Default::default()
+    };
     let errors =
         validation::validate_create("apiextensions.k8s.io", "CustomResourceDefinition", &hub, &context);
     let _ =

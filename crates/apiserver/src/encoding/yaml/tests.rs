@@ -119,3 +119,13 @@ fn a_text_may_end_anywhere() {
     assert_eq!(value("\u{feff}a: |+\n  x"), json!({"a": "x"}));
     assert!(read(b"\"\\").is_err());
 }
+
+/// Found by fuzzing: they were written bare, and a reader takes them for line breaks.
+#[test]
+fn separators_of_unicode_are_written_escaped() {
+    for text in ["\u{2028}/", "a\u{2029}b\nc", "\u{85}"] {
+        let written = super::write(&json!({"a": text}));
+        assert_eq!(value(&written), json!({"a": text}), "{written}");
+    }
+    assert_eq!(super::write(&json!("\u{2028}/")).trim_end(), "\"\\L/\"");
+}

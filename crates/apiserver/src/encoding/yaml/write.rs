@@ -100,7 +100,10 @@ fn scalar(out: &mut String, value: &Value, level: usize) {
 
 fn string(out: &mut String, text: &str, level: usize) {
     let multi = text.contains('\n') && !text.trim_start_matches('\n').is_empty();
-    let printable = text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control());
+    // A reader takes the separators of Unicode for line breaks.
+    let printable = text
+        .chars()
+        .all(|c| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')));
     if multi
         && printable
         && !text.starts_with([' ', '\t'])
@@ -155,6 +158,8 @@ fn double_quoted(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             '\0' => out.push_str("\\0"),
+            '\u{2028}' => out.push_str("\\L"),
+            '\u{2029}' => out.push_str("\\P"),
             c if c.is_control() => {
                 let _ = write!(out, "\\x{:02X}", c as u32);
             }
