@@ -10,7 +10,8 @@ use crate::{Object, Value};
 /// The fields that are wanted, as a tree of names. Lists are passed through: below them are the names of their items.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    whole: bool,
+    /// Also what `below` does not name.
+    rest: bool,
     below: BTreeMap<Box<str>, Wanted>,
 }
 
@@ -18,16 +19,27 @@ impl Wanted {
     /// The fields at these paths (`spec.nodeName`), each with everything below it.
     pub fn of<'a>(paths: impl IntoIterator<Item = &'a str>) -> Wanted {
         let mut wanted = Wanted::default();
-        paths.into_iter().for_each(|path| wanted.add(path));
+        paths.into_iter().for_each(|path| wanted.at(path).rest = true);
         wanted
     }
 
-    fn add(&mut self, path: &str) {
-        let mut at = self;
+    /// Everything but the field at this path.
+    pub fn all_but(path: &str) -> Wanted {
+        let mut wanted = Wanted { rest: true, ..Wanted::default() };
+        let mut at = &mut wanted;
         for name in path.split('.') {
-            at = at.below.entry(name.into()).or_default();
+            at = at.below.entry(name.into()).or_insert(Wanted { rest: true, ..Wanted::default() });
         }
-        at.whole = true;
+        at.rest = false;
+        wanted
+    }
+
+    fn at(&mut self, path: &str) -> &mut Wanted {
+        path.split('.').fold(self, |at, name| at.below.entry(name.into()).or_default())
+    }
+
+    fn is_nothing(&self) -> bool {
+        !self.rest && self.below.is_empty()
     }
 
     /// The wanted fields of an object; all of it is checked to be JSON.
@@ -37,40 +49,44 @@ impl Wanted {
         deserializer.end()?;
         Ok(value)
     }
+
+    /// What is no object where one was expected has none of the fields.
+    fn scalar(&self, value: impl Into<Value>) -> Value {
+        if self.rest { value.into() } else { Value::Null }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for &Wanted {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        if self.whole {
+        if self.rest && self.below.is_empty() {
             return serde::Deserialize::deserialize(deserializer);
         }
         deserializer.deserialize_any(self)
     }
 }
 
-/// What is no object where one was expected has none of the fields.
 impl<'de> Visitor<'de> for &Wanted {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(self.scalar(v))
     }
-    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(self.scalar(v))
     }
-    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(self.scalar(v))
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+        Ok(self.scalar(v))
     }
-    fn visit_str<E>(self, _: &str) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(self.scalar(v))
     }
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
@@ -86,11 +102,15 @@ impl<'de> Visitor<'de> for &Wanted {
         let mut fields = Object::new();
         while let Some(found) = map.next_key_seed(Key(self))? {
             match found {
-                Some((name, below)) => {
+                Found::Named(name, below) => {
                     let value = map.next_value_seed(below)?;
                     fields.insert(name.to_owned(), value);
                 }
-                None => {
+                Found::Rest(name) => {
+                    let value = map.next_value()?;
+                    fields.insert(name, value);
+                }
+                Found::Nothing => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -99,11 +119,17 @@ impl<'de> Visitor<'de> for &Wanted {
     }
 }
 
-/// Looks a key up without copying it.
+/// Looks a key up without copying it, unless it is wanted as part of the rest.
 struct Key<'a>(&'a Wanted);
 
+enum Found<'a> {
+    Named(&'a str, &'a Wanted),
+    Rest(String),
+    Nothing,
+}
+
 impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
-    type Value = Option<(&'a str, &'a Wanted)>;
+    type Value = Found<'a>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
@@ -111,13 +137,18 @@ impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
 }
 
 impl<'a> Visitor<'_> for Key<'a> {
-    type Value = Option<(&'a str, &'a Wanted)>;
+    type Value = Found<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.below.get_key_value(key).map(|(name, below)| (name.as_ref(), below)))
+        Ok(match self.0.below.get_key_value(key) {
+            Some((_, below)) if below.is_nothing() => Found::Nothing,
+            Some((name, below)) => Found::Named(name, below),
+            None if self.0.rest => Found::Rest(key.to_owned()),
+            None => Found::Nothing,
+        })
     }
 }
 
@@ -136,7 +167,7 @@ mod tests {
         let odd = wanted.parse(br#"{"metadata":[{"x":1,"labels":2},3],"spec":"x"}"#).unwrap();
         assert_eq!(odd, json!({"metadata": [{"labels": 2}, null], "spec": null}));
         assert!(wanted.parse(br#"{"z":{]}"#).is_err() && wanted.parse(b"{} {}").is_err());
-        wanted.add("spec");
+        wanted.at("spec").rest = true;
         assert_eq!(wanted.parse(br#"{"spec":{"x":1}}"#).unwrap(), json!({"spec": {"x": 1}}));
     }
 }

@@ -83,8 +83,10 @@ pub trait Plugin: Send + Sync {
     /// The name that flags use.
     fn name(&self) -> &'static str;
 
-    /// Whether it looks at such requests at all.
-    fn handles(&self, operation: Operation) -> bool;
+    /// Whether it looks at such requests at all; most look at new objects only.
+    fn handles(&self, operation: Operation) -> bool {
+        operation == Operation::Create
+    }
 
     /// Changes or refuses an object.
     async fn admit(&self, _: &Server, _: &Attributes<'_>, _: &mut Value) -> Result<(), ApiError> {

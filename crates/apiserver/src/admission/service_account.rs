@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::plugins::lookup::find;
-use super::{Attributes, Operation, Plugin};
+use super::{Attributes, Plugin};
 use crate::Server;
 use crate::registry::obj;
 
@@ -25,10 +25,6 @@ pub struct ServiceAccount;
 impl Plugin for ServiceAccount {
     fn name(&self) -> &'static str {
         "ServiceAccount"
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
     }
 
     async fn admit(

@@ -1,11 +1,13 @@
 //! Node ports of services: those that are asked for, and any others (`portallocator/operation.go`, `alloc.go`).
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use api::field::{Error, Path};
-use api::status::{ApiError, GroupName};
+use api::status::ApiError;
 use api::{Object, Value};
 
 use super::service::{service_type, wants_health_port};
-use super::{Allocators, Held, RangeError, Thing};
+use super::{Allocators, Held, RangeError, Thing, families};
 use crate::handlers::Ctx;
 use crate::registry::obj;
 
@@ -17,7 +19,7 @@ struct Operation<'a> {
     of: &'a Allocators,
     ctx: &'a Ctx,
     held: &'a mut Held,
-    dry: Option<Vec<i64>>,
+    dry: Option<BTreeSet<i64>>,
 }
 
 impl Operation<'_> {
@@ -34,7 +36,7 @@ impl Operation<'_> {
             if !free || dry.contains(&port) {
                 return Ok(Err(TAKEN.into()));
             }
-            dry.push(port);
+            dry.insert(port);
             return Ok(Ok(()));
         }
         let Some((port, n)) = found else {
@@ -55,8 +57,8 @@ impl Operation<'_> {
     /// Takes any port.
     async fn any(&mut self) -> Result<i64, ApiError> {
         if let Some(dry) = &mut self.dry {
-            let port = dry.iter().copied().max().unwrap_or(DRY_BASE) + 1;
-            dry.push(port);
+            let port = dry.last().copied().unwrap_or(DRY_BASE) + 1;
+            dry.insert(port);
             return Ok(port);
         }
         let (first, last) = self.of.port_range;
@@ -77,7 +79,7 @@ impl Operation<'_> {
             let list = Path::new("spec.ports");
             let entry = list.index(index);
             let error = Error::invalid(&entry.child("nodePort"), &Value::from(port), why);
-            ApiError::invalid(GroupName { group: "", name: "Service" }, obj::name(service), &vec![error])
+            families::invalid(service, &vec![error])
         })
     }
 
@@ -101,7 +103,7 @@ fn static_ports(size: u32) -> u32 {
     if size < 64 { 0 } else { (size / 32).clamp(16, 128) }
 }
 
-fn has_ports(service: &Value) -> bool {
+pub(super) fn has_ports(service: &Value) -> bool {
     matches!(service_type(service), "NodePort" | "LoadBalancer")
 }
 
@@ -138,7 +140,7 @@ impl Allocators {
         dry_run: bool,
         held: &mut Held,
     ) -> Result<(), ApiError> {
-        let mut operation = Operation { of: self, ctx, held, dry: dry_run.then(Vec::new) };
+        let mut operation = Operation { of: self, ctx, held, dry: dry_run.then(BTreeSet::new) };
         if has_ports(service) {
             match old {
                 None => new_ports(&mut operation, service).await?,
@@ -155,30 +157,35 @@ impl Allocators {
 /// `initNodePorts`: entries with the same port and another protocol share their node port.
 async fn new_ports(operation: &mut Operation<'_>, service: &mut Value) -> Result<(), ApiError> {
     let wants = wants_ports(service);
-    let mut by_port: Vec<(i64, i64)> = Vec::new();
+    // What the first entry of a port that names a node port asks for.
+    let mut asked: HashMap<i64, i64> = HashMap::new();
+    for entry in entries(service) {
+        let node_port = number(entry, "nodePort");
+        if node_port != 0 {
+            asked.entry(number(entry, "port")).or_insert(node_port);
+        }
+    }
+    let mut by_port: HashMap<i64, i64> = HashMap::new();
     for i in 0..entries(service).len() {
         let (port, given) = (number(&entries(service)[i], "port"), number(&entries(service)[i], "nodePort"));
         if given == 0 && !wants {
             continue;
         }
-        let shared = by_port.iter().find(|(p, _)| *p == port).map(|(_, node_port)| *node_port);
-        let node_port = match shared {
+        let node_port = match by_port.get(&port).copied() {
             Some(shared) if given == 0 || given == shared => shared,
             Some(_) => {
                 operation.take_for(service, i, given).await?;
                 continue;
             }
             None => {
-                let mut same = entries(service).iter().filter(|e| number(e, "port") == port);
-                let asked = same.find_map(|e| Some(number(e, "nodePort")).filter(|n| *n != 0));
-                let node_port = match asked {
+                let node_port = match asked.get(&port).copied() {
                     Some(asked) => {
                         operation.take_for(service, i, asked).await?;
                         asked
                     }
                     None => operation.any().await?,
                 };
-                by_port.push((port, node_port));
+                by_port.insert(port, node_port);
                 node_port
             }
         };
@@ -196,8 +203,8 @@ async fn changed_ports(
     old: &Value,
 ) -> Result<(), ApiError> {
     let wants = wants_ports(service);
-    let had: Vec<i64> = entries(old).iter().map(|e| number(e, "nodePort")).filter(|n| *n != 0).collect();
-    let (mut taken, mut seen): (Vec<i64>, Vec<(String, i64)>) = (Vec::new(), Vec::new());
+    let had: HashSet<i64> = entries(old).iter().map(|e| number(e, "nodePort")).filter(|n| *n != 0).collect();
+    let (mut taken, mut seen): (HashSet<i64>, HashSet<(String, i64)>) = (HashSet::new(), HashSet::new());
     for i in 0..entries(service).len() {
         let entry = &entries(service)[i];
         let protocol = entry.get("protocol").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -212,12 +219,13 @@ async fn changed_ports(
             }
         } else if !had.contains(&port) && !taken.contains(&port) {
             operation.take_for(service, i, port).await?;
-            taken.push(port);
+            taken.insert(port);
         }
-        if seen.iter().any(|(p, n)| *p == protocol && *n == port) {
-            return Err(ApiError::new(500, "", format!("duplicate nodePort: {{{protocol} {port}}}")));
+        let key = (protocol, port);
+        if seen.contains(&key) {
+            return Err(ApiError::new(500, "", format!("duplicate nodePort: {{{} {port}}}", key.0)));
         }
-        seen.push((protocol, port));
+        seen.insert(key);
     }
     Ok(())
 }

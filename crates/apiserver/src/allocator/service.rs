@@ -5,7 +5,7 @@ use api::field::{Error, Path};
 use api::status::ApiError;
 use serde_json::json;
 
-use super::{Allocators, Held, Thing, families};
+use super::{Allocators, Held, Thing, families, ports};
 use crate::handlers::Ctx;
 use crate::registry::obj;
 
@@ -160,18 +160,17 @@ fn patch_from_old(service: &mut Value, old: &Value) {
             }
         }
     }
-    let ported = |s: &Value| matches!(service_type(s), "NodePort" | "LoadBalancer");
-    if !(ported(service) && ported(old)) {
+    if !(ports::has_ports(service) && ports::has_ports(old)) {
         return;
     }
     let before: Vec<Value> =
         obj::at(old, "spec.ports").and_then(Value::as_array).cloned().unwrap_or_default();
     let id = |p: &Value| (p.get("port").cloned(), p.get("protocol").cloned());
     let mut used: Vec<u64> = Vec::new();
-    let ports = service.get_mut("spec").and_then(|s| s.get_mut("ports")).and_then(Value::as_array_mut);
-    let Some(ports) = ports else { return };
-    used.extend(ports.iter().filter_map(|p| p.get("nodePort").and_then(Value::as_u64)).filter(|p| *p > 0));
-    for port in ports.iter_mut() {
+    let entries = service.get_mut("spec").and_then(|s| s.get_mut("ports")).and_then(Value::as_array_mut);
+    let Some(entries) = entries else { return };
+    used.extend(entries.iter().filter_map(|p| p.get("nodePort").and_then(Value::as_u64)).filter(|p| *p > 0));
+    for port in entries.iter_mut() {
         if port.get("nodePort").and_then(Value::as_u64).unwrap_or(0) != 0 {
             continue;
         }

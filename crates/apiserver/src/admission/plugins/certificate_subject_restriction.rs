@@ -4,7 +4,7 @@ use api::Value;
 use api::status::ApiError;
 use async_trait::async_trait;
 
-use super::super::{Attributes, Operation, Plugin};
+use super::super::{Attributes, Plugin};
 use super::forbidden;
 use crate::Server;
 use crate::authn::{MASTERS, x509};
@@ -19,10 +19,6 @@ const SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 impl Plugin for CertificateSubjectRestriction {
     fn name(&self) -> &'static str {
         "CertificateSubjectRestriction"
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
     }
 
     async fn validate(

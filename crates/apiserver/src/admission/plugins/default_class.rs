@@ -4,7 +4,7 @@ use api::Value;
 use api::status::ApiError;
 use async_trait::async_trait;
 
-use super::super::{Attributes, Operation, Plugin};
+use super::super::{Attributes, Plugin};
 use super::lookup;
 use crate::Server;
 
@@ -39,10 +39,6 @@ pub const INGRESS: DefaultClass = DefaultClass {
 impl Plugin for DefaultClass {
     fn name(&self) -> &'static str {
         self.name
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
     }
 
     async fn admit(

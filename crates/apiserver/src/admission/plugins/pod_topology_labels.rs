@@ -5,7 +5,7 @@ use api::status::ApiError;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::super::{Attributes, Operation, Plugin};
+use super::super::{Attributes, Plugin};
 use super::lookup;
 use crate::Server;
 use crate::registry::obj;
@@ -19,10 +19,6 @@ const LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.i
 impl Plugin for PodTopologyLabels {
     fn name(&self) -> &'static str {
         "PodTopologyLabels"
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
     }
 
     async fn admit(

@@ -4,7 +4,7 @@ use api::Value;
 use api::status::ApiError;
 use async_trait::async_trait;
 
-use super::super::{Attributes, Operation, Plugin};
+use super::super::{Attributes, Plugin};
 use super::{forbidden, lookup};
 use crate::Server;
 use crate::registry::obj;
@@ -16,10 +16,6 @@ pub struct RuntimeClass;
 impl Plugin for RuntimeClass {
     fn name(&self) -> &'static str {
         "RuntimeClass"
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
     }
 
     async fn admit(

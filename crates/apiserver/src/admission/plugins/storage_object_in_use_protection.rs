@@ -4,7 +4,7 @@ use api::Value;
 use api::status::ApiError;
 use async_trait::async_trait;
 
-use super::super::{Attributes, Operation, Plugin};
+use super::super::{Attributes, Plugin};
 use crate::Server;
 
 /// See the module.
@@ -14,10 +14,6 @@ pub struct StorageObjectInUseProtection;
 impl Plugin for StorageObjectInUseProtection {
     fn name(&self) -> &'static str {
         "StorageObjectInUseProtection"
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
     }
 
     async fn admit(

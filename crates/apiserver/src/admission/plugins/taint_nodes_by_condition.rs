@@ -4,7 +4,7 @@ use api::Value;
 use api::status::ApiError;
 use async_trait::async_trait;
 
-use super::super::{Attributes, Operation, Plugin};
+use super::super::{Attributes, Plugin};
 use crate::Server;
 
 /// See the module.
@@ -14,10 +14,6 @@ pub struct TaintNodesByCondition;
 impl Plugin for TaintNodesByCondition {
     fn name(&self) -> &'static str {
         "TaintNodesByCondition"
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
     }
 
     async fn admit(&self, _: &Server, attributes: &Attributes<'_>, node: &mut Value) -> Result<(), ApiError> {
