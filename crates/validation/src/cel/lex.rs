@@ -72,7 +72,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
 
 /// A text or bytes: `'a'`, `r"""b"""`, `b'c'`.
 fn quoted(rest: &str) -> Option<(Kind, usize)> {
-    let prefix = rest.find(['\'', '"']).filter(|n| *n <= 2)?;
+    // Two letters may stand before the quote: to look further for every token would read the text once per token.
+    let prefix = rest.bytes().take(3).position(|b| matches!(b, b'\'' | b'"'))?;
     let (mut raw, mut bytes) = (false, false);
     for c in rest[..prefix].chars() {
         match c {
