@@ -110,6 +110,9 @@ struct Mistake {
     what: String,
 }
 
+/// How many mistakes are told of one expression (cel-go's `common/errors.go`).
+const MISTAKES_MAX: usize = 100;
+
 /// The type of an expression, or upstream's text about why it has none.
 pub(crate) fn compile(text: &str, variables: &Variables) -> Result<Type, String> {
     let (found, mut mistakes) = match parse::parse(text) {
@@ -119,8 +122,14 @@ pub(crate) fn compile(text: &str, variables: &Variables) -> Result<Type, String>
     if mistakes.is_empty() {
         return Ok(found);
     }
+    // Each is shown with its whole line: the first ones are enough.
+    let more = mistakes.len().saturating_sub(MISTAKES_MAX);
+    mistakes.truncate(MISTAKES_MAX);
     mistakes.sort_by_key(|m| m.at);
-    let shown: Vec<String> = mistakes.iter().map(|m| display(text, m)).collect();
+    let mut shown: Vec<String> = mistakes.iter().map(|m| display(text, m)).collect();
+    if more > 0 {
+        shown.push(format!("{more} more errors were truncated"));
+    }
     Err(format!("compilation failed: {}", shown.join("\n")))
 }
 
@@ -195,6 +204,15 @@ mod tests {
         ] {
             assert_eq!(compile(text, &variables()).unwrap(), expected, "{text}");
         }
+    }
+
+    /// Five thousand mistakes in one line were an answer of 400 MB.
+    #[test]
+    fn a_hundred_mistakes_are_enough() {
+        let names: Vec<String> = (0..150).map(|i| format!("b{i}")).collect();
+        let found = compile(&names.join(" && "), &variables()).unwrap_err();
+        assert_eq!(found.matches("undeclared reference").count(), 100);
+        assert!(found.ends_with("\n50 more errors were truncated"), "{found}");
     }
 
     #[test]
