@@ -15,9 +15,11 @@ use crate::pages::Pages;
 use crate::predicate::Predicate;
 use crate::resource::Resource;
 
-/// Snapshots for lists that go on: so many, so long. Each costs the pages that changed since.
+/// Snapshots for lists that go on: so many, so long, and as long as the objects that nothing else may hold any more
+/// stay below a size. Without its snapshot a list goes on from the store.
 const SAVED_MAX: usize = 16;
 const SAVED_FOR: Duration = Duration::from_secs(120);
+const SUPERSEDED_MAX: usize = 4 << 20;
 
 /// So many entries are asked of the store at once.
 const STORE_PAGE: usize = 500;
@@ -40,6 +42,8 @@ pub(crate) struct Saved {
     revision: Revision,
     pages: Pages,
     at: Instant,
+    /// The size of the objects that were replaced or deleted since.
+    superseded: usize,
 }
 
 impl Resource {
@@ -163,7 +167,15 @@ impl Resource {
         while saved.len() >= SAVED_MAX {
             saved.pop_front();
         }
-        saved.push_back(Saved { revision, pages, at: Instant::now() });
+        saved.push_back(Saved { revision, pages, at: Instant::now(), superseded: 0 });
+    }
+
+    /// Counts an object that was replaced or deleted.
+    pub(crate) fn supersede(&self, old: &Item) {
+        self.saved.lock().retain_mut(|s| {
+            s.superseded += old.size();
+            s.superseded <= SUPERSEDED_MAX
+        });
     }
 
     pub(crate) fn forget_saved(&self) {

@@ -277,8 +277,10 @@ impl Resource {
             }
             old
         };
-        if old.is_none() && new.is_none() {
-            return;
+        match &old {
+            Some(old) => self.supersede(old),
+            None if new.is_none() => return,
+            None => {}
         }
         let change = Arc::new(Change { revision, old, new });
         dispatch.history.push(change.clone());

@@ -214,6 +214,27 @@ async fn lists_are_consistent_selected_and_paged_from_one_snapshot() {
     assert!(matches!(lab.pods.list_at(page.revision, &in_b, 1, next).await, Err(Error::Compacted)));
 }
 
+/// A list of 3,000 pods that stopped at its first page kept all of them alive for two minutes after they were deleted.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_goes_when_what_it_alone_holds_is_large() {
+    let lab = lab().await;
+    lab.put("a/1", "one", &"n".repeat(1 << 19)).await;
+    lab.put("a/2", "one", "n1").await;
+    let revision = lab.fresh().await;
+    let page = lab.pods.list(&Predicate::default(), 1, None);
+    for _ in 0..3 {
+        lab.put("a/1", "two", &"n".repeat(1 << 19)).await;
+        lab.fresh().await;
+        assert_eq!(lab.pods.saved.lock().len(), 1);
+    }
+    lab.put("a/1", "two", "n1").await;
+    lab.fresh().await;
+    assert_eq!(lab.pods.saved.lock().len(), 0);
+    // The list goes on all the same.
+    let rest = lab.pods.list_at(revision, &Predicate::default(), 0, page.next.as_deref()).await.unwrap();
+    assert_eq!(rest.items.iter().map(|i| i.key()).collect::<Vec<_>>(), ["a/2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_selector_watch_sees_objects_come_and_go() {
     let lab = lab().await;
