@@ -125,3 +125,77 @@ async fn old_versions_warn_of_fields_only_when_asked() {
     assert!(!warned(format!("{OLD}?dryRun=All"), "extensions/v1beta1").await);
     assert!(warned(format!("{OLD}?dryRun=All&fieldValidation=Warn"), "extensions/v1beta1").await);
 }
+
+/// Every kind of `extensions` was orphaned, and conflicts named the group that was asked.
+#[tokio::test]
+async fn deleted_ingresses_leave_nothing_behind() {
+    let cluster = Cluster::start().await;
+    let ingresses = "/apis/networking.k8s.io/v1beta1/namespaces/default/ingresses";
+    let body =
+        json!({"metadata": {"name": "i"}, "spec": {"backend": {"serviceName": "s", "servicePort": 80}}});
+    assert_eq!(ask(&cluster, Method::POST, ingresses, body).await.0, 201);
+    let stale = json!({"preconditions": {"uid": "x"}});
+    let (code, refused) = ask(&cluster, Method::DELETE, &format!("{ingresses}/i"), stale).await;
+    assert_eq!((code, &refused["details"]["group"]), (409, &json!("extensions")));
+    let path = "/apis/extensions/v1beta1/namespaces/default/ingresses/i";
+    let (code, gone) = ask(&cluster, Method::DELETE, path, Value::Null).await;
+    assert_eq!((code, &gone["status"]), (200, &json!("Success")), "{gone}");
+}
+
+/// Reviews were not given the namespace of the request.
+#[tokio::test]
+async fn local_reviews_name_their_namespace() {
+    let cluster = Cluster::start().await;
+    let path = "/apis/authorization.k8s.io/v1beta1/namespaces/default/localsubjectaccessreviews";
+    let review = |metadata: Value, namespace: &str| json!({"metadata": metadata, "spec": {"user": "u", "resourceAttributes": {"namespace": namespace}}});
+    assert_eq!(ask(&cluster, Method::POST, path, review(json!({}), "default")).await.0, 422);
+    let there = json!({"namespace": "default"});
+    assert_eq!(ask(&cluster, Method::POST, path, review(there, "default")).await.0, 201);
+    let (code, other) = ask(&cluster, Method::POST, path, review(json!({"namespace": "a"}), "a")).await;
+    assert_eq!(
+        (code, &other["message"]),
+        (400, &json!("spec.resourceAttributes.namespace must match namespace: default"))
+    );
+}
+
+#[tokio::test]
+async fn what_strategies_of_old_versions_keep() {
+    let cluster = Cluster::start().await;
+    let slices = "/apis/discovery.k8s.io/v1beta1/namespaces/default/endpointslices";
+    let slice = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": []});
+    ask(&cluster, Method::POST, slices, slice).await;
+    let labels = json!({"metadata": {"labels": {"a": "b"}}});
+    let (_, labelled) = merge(&cluster, &format!("{slices}/s"), labels).await;
+    assert_eq!(labelled["metadata"]["generation"], 1, "labels were not counted");
+    let attachments = |version: &str| format!("/apis/storage.k8s.io/{version}/volumeattachments");
+    for (version, attached) in [("v1alpha1", false), ("v1beta1", true)] {
+        let body = json!({"metadata": {"name": version}, "status": {"attached": true},
+            "spec": {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}}});
+        let (_, made) = ask(&cluster, Method::POST, &attachments(version), body).await;
+        assert_eq!(made["status"]["attached"], attached, "{version}");
+    }
+    let policy = json!({"metadata": {"name": "p"}, "spec": {"allowedProcMountTypes": ["Default"],
+        "seLinux": {"rule": "RunAsAny"}, "runAsUser": {"rule": "RunAsAny"},
+        "supplementalGroups": {"rule": "RunAsAny"}, "fsGroup": {"rule": "MayRunAs"}}});
+    let (code, made) = ask(&cluster, Method::POST, "/apis/policy/v1beta1/podsecuritypolicies", policy).await;
+    assert_eq!((code, made["spec"].get("allowedProcMountTypes")), (201, None));
+    let class = json!({"metadata": {"name": "c"}, "spec": {"controller": "a/b", "parameters": {"kind": "K", "name": "n"}}});
+    let (_, made) =
+        ask(&cluster, Method::POST, "/apis/networking.k8s.io/v1beta1/ingressclasses", class).await;
+    assert_eq!(made["spec"]["parameters"].get("apiGroup"), Some(&Value::Null));
+}
+
+/// Decisions about a certificate are no part of its status; v1beta1 ignores an attempt, v1 refuses it.
+#[tokio::test]
+async fn statuses_of_certificates_do_not_decide() {
+    let cluster = Cluster::start().await;
+    let bodies: Value = serde_json::from_str(include_str!("walk/bodies.json")).unwrap();
+    let request = bodies["CertificateSigningRequest"]["spec"]["request"].clone();
+    let path = |version: &str| format!("/apis/certificates.k8s.io/{version}/certificatesigningrequests");
+    let body = json!({"metadata": {"name": "c"}, "spec": {"request": request, "usages": ["client auth"]}});
+    let (code, mut made) = ask(&cluster, Method::POST, &path("v1beta1"), body).await;
+    assert_eq!(code, 201, "{made}");
+    made["status"] = json!({"conditions": [{"type": "Approved"}]});
+    let (code, kept) = ask(&cluster, Method::PUT, &format!("{}/c/status", path("v1beta1")), made).await;
+    assert_eq!((code, kept["status"].get("conditions")), (200, None), "{kept}");
+}

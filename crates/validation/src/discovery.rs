@@ -90,6 +90,10 @@ fn endpoints(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
             errs.too_many(&topology, count, 16);
         }
         meta::labels(labels, &topology, errs);
+        if ctx.is_old() {
+            // The zone was one of these labels.
+            errs.invalid_each(&topology, endpoint.str("zone"), names::is_label_value(endpoint.str("zone")));
+        }
         if let Some(host) = endpoint.opt_str("hostname") {
             errs.invalid_each(&path.child("hostname"), host, names::is_dns1123_label(host));
         }

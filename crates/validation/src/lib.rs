@@ -61,6 +61,14 @@ impl Context<'_> {
     pub(crate) fn is_old(&self) -> bool {
         self.era < Era::Now
     }
+
+    /// A check that strategies of old servers made two times, which told what was wrong as often.
+    pub(crate) fn twice(&self, errs: &mut ErrorList, check: impl Fn(&mut ErrorList)) {
+        check(errs);
+        if self.is_old() {
+            check(errs);
+        }
+    }
 }
 
 impl Default for Context<'_> {

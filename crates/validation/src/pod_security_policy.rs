@@ -1,11 +1,15 @@
-//! Pod security policies, which only old clients know (`pkg/apis/policy/validation` of v1.10).
+//! Pod security policies, which only old clients know (`pkg/apis/policy/validation` of v1.19; `extensions` as of v1.10).
+
+use std::collections::HashSet;
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, Path, go_quote};
+use api::kinds::Era;
 
 use crate::Context;
-use crate::core::volume::csi_driver_name;
+use crate::core::volume::old_csi_driver_name;
 use crate::errs::Errs;
+use crate::golang;
 use crate::meta;
 use crate::names;
 use crate::value::Get;
@@ -24,6 +28,7 @@ const VOLUMES: &[&str] = &[
     "csi",
     "downwardAPI",
     "emptyDir",
+    "ephemeral",
     "fc",
     "flexVolume",
     "flocker",
@@ -46,36 +51,31 @@ const VOLUMES: &[&str] = &[
 ];
 
 /// `ValidatePodSecurityPolicy`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
-    spec(object.sub("spec"), errs);
+    spec(object.sub("spec"), ctx, errs);
 }
 
 /// `ValidatePodSecurityPolicyUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta_update(new, old, errs);
-    spec(new.sub("spec"), errs);
+    spec(new.sub("spec"), ctx, errs);
 }
 
-fn spec(v: &Value, errs: &mut ErrorList) {
-    const RULES: &[&str] = &["MustRunAs", "RunAsAny"];
-    const USER_RULES: &[&str] = &["MustRunAs", "MustRunAsNonRoot", "RunAsAny"];
-    for (field, rules) in
-        [("runAsUser", USER_RULES), ("seLinux", RULES), ("supplementalGroups", RULES), ("fsGroup", RULES)]
-    {
-        let (path, strategy) = (SPEC.child(field), v.sub(field));
-        let rule = strategy.str("rule");
-        if !rules.contains(&rule) {
-            errs.not_supported(&path.child("rule"), rule, rules);
-        }
-        let list = path.child("ranges");
-        for (i, range) in strategy.list("ranges").iter().enumerate() {
-            id_range(range, &list.index(i), errs);
-        }
-    }
+fn spec(v: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    let rules: &[&str] = &["MustRunAs", "RunAsAny"];
+    let group_rules = if ctx.era == Era::Early { rules } else { &["MayRunAs", "MustRunAs", "RunAsAny"] };
+    strategy(v, "runAsUser", &["MustRunAs", "MustRunAsNonRoot", "RunAsAny"], errs);
+    run_as_group(v, errs);
+    strategy(v, "seLinux", rules, errs);
+    strategy(v, "supplementalGroups", group_rules, errs);
+    strategy(v, "fsGroup", group_rules, errs);
+    // Ephemeral volumes came with 1.19.
+    let early = ctx.era == Era::Early;
+    let volumes: Vec<&str> = VOLUMES.iter().copied().filter(|v| !early || *v != "ephemeral").collect();
     for volume in v.strs("volumes") {
-        if !VOLUMES.contains(&volume) {
-            errs.not_supported(&SPEC.child("volumes"), volume, VOLUMES);
+        if !volumes.contains(&volume) {
+            errs.not_supported(&SPEC.child("volumes"), volume, &volumes);
         }
     }
     capabilities(v, errs);
@@ -97,12 +97,87 @@ fn spec(v: &Value, errs: &mut ErrorList) {
     let drivers_path = SPEC.child("allowedCSIDrivers");
     let drivers = drivers_path.child("allowedCSIDriver");
     for (i, driver) in v.list("allowedCSIDrivers").iter().enumerate() {
-        csi_driver_name(driver.str("name"), &drivers.index(i).child("name"), errs);
+        old_csi_driver_name(driver.str("name"), &drivers.index(i).child("name"), errs);
     }
     let (allowed, forbidden) = (v.strs("allowedUnsafeSysctls"), v.strs("forbiddenSysctls"));
     sysctls(&allowed, &SPEC.child("allowedUnsafeSysctls"), errs);
     sysctls(&forbidden, &SPEC.child("forbiddenSysctls"), errs);
     overlaps(&allowed, &forbidden, errs);
+    if let Some(classes) = v.at("runtimeClass") {
+        runtime_classes(classes, &SPEC.child("runtimeClass"), errs);
+    }
+}
+
+/// How one of the identities of a pod is chosen.
+fn strategy(v: &Value, field: &str, rules: &[&str], errs: &mut ErrorList) {
+    let (path, strategy) = (SPEC.child(field), v.sub(field));
+    let rule = strategy.str("rule");
+    if !rules.contains(&rule) {
+        errs.not_supported(&path.child("rule"), rule, rules);
+    }
+    id_ranges(strategy, &path, errs);
+}
+
+fn id_ranges(strategy: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+    let list = path.child("ranges");
+    for (i, range) in strategy.list("ranges").iter().enumerate() {
+        id_range(range, &list.index(i), errs);
+    }
+}
+
+/// `validatePSPRunAsGroup`.
+fn run_as_group(v: &Value, errs: &mut ErrorList) {
+    let Some(group) = v.at("runAsGroup") else { return };
+    let path = SPEC.child("runAsGroup");
+    let ranges = group.list("ranges");
+    let shown = || golang::shown("[policy.IDRange", group.sub("ranges"));
+    match group.str("rule") {
+        "RunAsAny" => {
+            if !ranges.is_empty() {
+                errs.invalid(&path.child("ranges"), shown(), "Ranges must be empty");
+            }
+        }
+        "MustRunAs" | "MayRunAs" => {
+            if ranges.is_empty() {
+                errs.invalid(&path.child("ranges"), shown(), "must provide at least one range");
+            }
+            id_ranges(group, &path, errs);
+        }
+        other => errs.not_supported(&path.child("rule"), other, &["MustRunAs", "RunAsAny", "MayRunAs"]),
+    }
+}
+
+/// `validateRuntimeClassStrategy`.
+fn runtime_classes(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+    let list = path.child("allowedRuntimeClassNames");
+    let names = v.strs("allowedRuntimeClassNames");
+    let mut allowed = HashSet::new();
+    for (i, name) in names.iter().enumerate() {
+        if *name != "*" {
+            errs.invalid_each(&list.index(i), name, names::is_dns1123_subdomain(name));
+        }
+        if !allowed.insert(*name) {
+            errs.duplicate(&list.index(i), *name);
+        }
+    }
+    let any = allowed.contains("*");
+    if let Some(default) = v.opt_str("defaultRuntimeClassName") {
+        errs.invalid_each(
+            &path.child("defaultRuntimeClassName"),
+            default,
+            names::is_dns1123_subdomain(default),
+        );
+        if !any && !allowed.contains(default) {
+            errs.required(&list, format!("default {} must be allowed", go_quote(default)));
+        }
+    }
+    if any && names.len() > 1 {
+        errs.invalid(
+            &list,
+            v.sub("allowedRuntimeClassNames"),
+            "if '*' is present, must not specify other RuntimeClass names",
+        );
+    }
 }
 
 /// `validateIDRanges`.

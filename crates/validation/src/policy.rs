@@ -15,13 +15,14 @@ const SPEC: Path<'static> = Path::new("spec");
 const STATUS: Path<'static> = Path::new("status");
 
 /// `ValidatePodDisruptionBudget`.
-pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    spec(object.sub("spec"), false, errs);
+pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    // Servers of v1beta1 did not look at the values of selectors.
+    spec(object.sub("spec"), ctx.is_old(), errs);
 }
 
 /// The strategy's `ValidateUpdate`.
-pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    let any_value = selector::has_invalid_value(old.sub("spec").sub("selector"));
+pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    let any_value = ctx.is_old() || selector::has_invalid_value(old.sub("spec").sub("selector"));
     spec(new.sub("spec"), any_value, errs);
 }
 

@@ -33,13 +33,13 @@ pub(crate) fn role_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList)
 
 /// `ValidateRoleUpdate`.
 pub(crate) fn role_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
-    role_create(new, ctx, errs);
+    ctx.twice(errs, |errs| role_create(new, ctx, errs));
     meta::object_meta_update(new, old, errs);
 }
 
 /// `ValidateClusterRole`.
-pub(crate) fn cluster_role_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    cluster_role(object, false, errs);
+pub(crate) fn cluster_role_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    cluster_role(object, ctx.is_old(), errs);
 }
 
 fn cluster_role(object: &Value, any_value: bool, errs: &mut ErrorList) {
@@ -63,10 +63,10 @@ fn cluster_role(object: &Value, any_value: bool, errs: &mut ErrorList) {
 }
 
 /// `ValidateClusterRoleUpdate`.
-pub(crate) fn cluster_role_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    let any_value =
-        old.sub("aggregationRule").list("clusterRoleSelectors").iter().any(selector::has_invalid_value);
-    cluster_role(new, any_value, errs);
+pub(crate) fn cluster_role_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    let any_value = ctx.is_old()
+        || old.sub("aggregationRule").list("clusterRoleSelectors").iter().any(selector::has_invalid_value);
+    ctx.twice(errs, |errs| cluster_role(new, any_value, errs));
     meta::object_meta_update(new, old, errs);
 }
 
@@ -157,8 +157,8 @@ pub(crate) fn role_binding_create(object: &Value, _: &Context<'_>, errs: &mut Er
 }
 
 /// `ValidateRoleBindingUpdate`.
-pub(crate) fn role_binding_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    binding(new, true, errs);
+pub(crate) fn role_binding_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    ctx.twice(errs, |errs| binding(new, true, errs));
     meta::object_meta_update(new, old, errs);
     role_ref_stays(new, old, errs);
 }
@@ -169,8 +169,8 @@ pub(crate) fn cluster_role_binding_create(object: &Value, _: &Context<'_>, errs:
 }
 
 /// `ValidateClusterRoleBindingUpdate`.
-pub(crate) fn cluster_role_binding_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    binding(new, false, errs);
+pub(crate) fn cluster_role_binding_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    ctx.twice(errs, |errs| binding(new, false, errs));
     meta::object_meta_update(new, old, errs);
     role_ref_stays(new, old, errs);
 }

@@ -33,7 +33,12 @@ pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
         meta::labels(scheduling.entries("nodeSelector"), &path.child("nodeSelector"), errs);
         let list = path.child("tolerations");
         let tolerations = scheduling.list("tolerations");
-        affinity::tolerations(tolerations, false, &list, errs);
+        if ctx.is_old() {
+            // The name of the field was said twice.
+            affinity::tolerations(tolerations, false, &list.child("tolerations"), errs);
+        } else {
+            affinity::tolerations(tolerations, false, &list, errs);
+        }
         let mut seen = HashSet::new();
         for (i, t) in tolerations.iter().enumerate() {
             if !seen.insert(["key", "operator", "value", "effect"].map(|f| t.str(f))) {

@@ -6,6 +6,8 @@ use serde_json::json;
 
 use crate::{Context, validate_create, validate_update};
 
+mod old;
+
 fn says(object: &Value) -> Vec<String> {
     let kind = object["kind"].as_str().unwrap();
     let (group, version) = object["apiVersion"].as_str().unwrap().rsplit_once('/').unwrap_or(("", "v1"));

@@ -10,6 +10,13 @@ type Row = (Era, &'static str, &'static str);
 /// Parts of texts.
 const PARTS: &[Row] = &[
     (Era::Betas, "a lowercase RFC 1123 ", "a DNS-1123 "),
+    (Era::Betas, "a valid label key must consist of", "a qualified name must consist of"),
+    (
+        Era::Betas,
+        "must contain at least one letter (a-z)",
+        "must contain at least one letter or number (a-z, 0-9)",
+    ),
+    (Era::Betas, "\"ReadWriteOnce\", \"ReadWriteOncePod\"", "\"ReadWriteOnce\""),
     (
         Era::Betas,
         "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
@@ -48,6 +55,14 @@ fn one(error: &mut Error, era: Era) {
     if let Some(text) = error.go_syntax.take() {
         error.value = text;
     }
+    if error.value == "null" {
+        // A nil was the text "null".
+        error.value = "\"null\"".to_owned();
+    }
+    if let Some(parent) = error.field.strip_suffix('.') {
+        // A field without a name was shown as an index without one.
+        error.field = format!("{parent}[]");
+    }
     for (until, now, then) in PARTS {
         if era <= *until && error.detail.contains(now) {
             error.detail = error.detail.replace(now, then);
@@ -65,6 +80,9 @@ fn one(error: &mut Error, era: Era) {
     if era == Era::Early && STOPPED.iter().any(|text| error.detail.starts_with(text)) {
         error.detail.push('.');
     }
+    if error.kind == ErrorType::Required && error.detail.is_empty() {
+        error.detail = reason(&error.field);
+    }
     if error.detail.starts_with("valid values: \"OnFailure\"") {
         // What the defaults make of no policy at all.
         error.kind = ErrorType::NotSupported;
@@ -73,6 +91,17 @@ fn one(error: &mut Error, era: Era) {
     }
     if error.field.ends_with("spec.schedule") {
         schedule(error);
+    }
+}
+
+/// Some fields that were missing said so in words.
+fn reason(field: &str) -> String {
+    match field.rsplit_once('.') {
+        Some((parent, field)) if parent.ends_with("lientConfig.service") => {
+            format!("service {field} is required")
+        }
+        Some(("spec", field @ ("signerName" | "usages"))) => format!("{field} must be provided"),
+        _ => String::new(),
     }
 }
 
@@ -137,6 +166,18 @@ mod tests {
         tell(&mut errs, Era::Early);
         assert_eq!(errs[0].body(), "Too long: must have at most 63 characters");
         assert!(told("a", "b", "must be no more than 63 bytes", Era::Betas).ends_with("than 63 characters"));
+    }
+
+    #[test]
+    fn nothing_was_quoted_and_fields_without_a_name_were_indexes() {
+        let mut errs = vec![Error::invalid(
+            &Path::new("spec.metrics[0]").child(""),
+            &Value::Null,
+            "invalid label selector",
+        )];
+        tell(&mut errs, Era::Betas);
+        assert_eq!(errs[0].field, "spec.metrics[0][]");
+        assert_eq!(errs[0].body(), "Invalid value: \"null\": invalid label selector");
     }
 
     #[test]

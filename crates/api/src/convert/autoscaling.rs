@@ -192,7 +192,7 @@ fn v2beta1_from_hub(o: &mut Object) -> Result<(), String> {
     if let Some(status) = child(o, "status") {
         items(status, "currentMetrics").for_each(|m| flatten(m, false));
     }
-    behavior_to_annotation(o);
+    behavior_to_annotation(o, &RULE[..3]);
     Ok(())
 }
 
@@ -220,13 +220,15 @@ fn with_go_names(o: &Value, names: &[&str], field: impl Fn(&str, &Value) -> Stri
     format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
 }
 
-fn behavior_to_annotation(o: &mut Object) {
+/// `fields` are those of a rule that are written in any case: servers of v2beta1 had no tolerance.
+fn behavior_to_annotation(o: &mut Object, fields: &[&str]) {
     let Some(behavior) = child(o, "spec").and_then(|spec| spec.remove("behavior")).filter(|b| !b.is_null())
     else {
         return;
     };
     let text = with_go_names(&behavior, &RULES, |_, rules| {
-        with_go_names(rules, &RULE, |name, value| match (name, value) {
+        let fields = if rules["tolerance"].is_null() { fields } else { &RULE };
+        with_go_names(rules, fields, |name, value| match (name, value) {
             ("Policies", Value::Array(list)) => {
                 let list = list.iter().map(|p| with_go_names(p, &POLICY, |_, v| v.to_string()));
                 format!("[{}]", list.collect::<Vec<_>>().join(","))
@@ -389,7 +391,7 @@ fn v1_from_hub(o: &mut Object) -> Result<(), String> {
     if !statuses.is_empty() {
         write_annotation(o, STATUSES, "MetricStatus", flat(statuses, false));
     }
-    behavior_to_annotation(o);
+    behavior_to_annotation(o, &RULE);
     if !conditions.is_empty() {
         write_annotation(o, CONDITIONS, "HorizontalPodAutoscalerCondition", conditions);
     }

@@ -77,6 +77,8 @@ pub(super) fn as_written_then(resource: &Resource, object: &mut Object) {
     }
     if let Some(parameters) = child(spec, "parameters") {
         forget(parameters, "scope", &json!("Cluster"));
+        // A `TypedLocalObjectReference`, which always writes it.
+        parameters.entry("apiGroup").or_insert(Value::Null);
     }
 }
 

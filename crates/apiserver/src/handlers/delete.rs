@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::options::{DeleteOptions, ListOptions};
 use super::update::{CONFLICT_TRIES, MODIFIED, namespace_is_empty};
-use super::{Ctx, list, read_body};
+use super::{Ctx, list, read_body, write};
 use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response, status};
 use crate::negotiate::{self, encode};
@@ -204,7 +204,8 @@ pub fn preconditions(ctx: &Ctx, object: &Value, options: &DeleteOptions) -> Resu
     if ctx.resource.is("", "namespaces") || crate::crd::is_definitions(&ctx.resource) {
         return early_preconditions(ctx, object, options);
     }
-    let kind = GroupName { group: &ctx.resource.group, name: &ctx.resource.kind };
+    let resource = &ctx.resource;
+    let kind = GroupName { group: write::kinds_group(resource), name: &resource.kind };
     let name = obj::name(object);
     if let Some(uid) = options.uid.as_deref().filter(|u| *u != obj::uid(object)) {
         let why = format!(
@@ -336,8 +337,8 @@ fn orphans_by_default(ctx: &Ctx) -> bool {
     matches!(
         (resource.group.as_str(), resource.version.as_str(), resource.plural.as_str()),
         ("", "v1", "replicationcontrollers")
-            | ("extensions", "v1beta1", _)
-            | ("apps", "v1beta1" | "v1beta2", _)
+            | ("extensions", "v1beta1", "deployments" | "daemonsets" | "replicasets")
+            | ("apps", "v1beta1" | "v1beta2", "deployments" | "daemonsets" | "replicasets" | "statefulsets")
             | ("batch", _, "jobs")
             | ("batch", "v1beta1" | "v2alpha1", "cronjobs")
     )

@@ -131,12 +131,12 @@ fn refuse(ctx: &Ctx, object: &Value, errors: &ErrorList) -> Result<(), ApiError>
 }
 
 /// Upstream names a kind by its internal type: that of the stored version's group, and once that of `extensions` for
-/// the kinds that began there.
-fn kinds_group(resource: &Resource) -> &str {
+/// the kinds that began there (PodSecurityPolicies until they went).
+pub fn kinds_group(resource: &Resource) -> &str {
     let old = resource.era() < api::kinds::Era::Now;
     match resource.plural.as_str() {
-        "ingresses" if old => "extensions",
-        "networkpolicies" | "podsecuritypolicies" if resource.group == "extensions" => "extensions",
+        "ingresses" | "podsecuritypolicies" if old => "extensions",
+        "networkpolicies" if resource.group == "extensions" => "extensions",
         _ => &resource.hub_group,
     }
 }

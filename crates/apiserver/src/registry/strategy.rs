@@ -1,9 +1,11 @@
 //! What a kind does with an object on its way in: upstream's `PrepareForCreate`, `PrepareForUpdate` and the flags of
 //! its strategies, as tables.
 
+mod certificates;
 mod pods;
 
 use api::Value;
+use api::kinds::Era;
 use serde_json::json;
 
 use super::obj;
@@ -104,9 +106,14 @@ pub fn returns_deleted(resource: &Resource) -> bool {
 
 /// Whether the status of the kind is written through its subresource only.
 fn resets_status(resource: &Resource) -> bool {
-    resource.subresource("status").is_some()
-        && !resource.is("", "nodes")
-        && !resource.is("apiregistration.k8s.io", "apiservices")
+    keeps_status(resource) && !resource.is("", "nodes")
+}
+
+/// Whether an update of the object itself leaves the status alone.
+fn keeps_status(resource: &Resource) -> bool {
+    (resource.subresource("status").is_some() && !resource.is("apiregistration.k8s.io", "apiservices"))
+        // Of the versions of attachments without that subresource, v1beta1 alone wrote the status otherwise.
+        || (resource.is("storage.k8s.io", "volumeattachments") && resource.version == "v1alpha1")
 }
 
 /// The zero value of the kind's status, as Go writes it.
@@ -152,7 +159,8 @@ pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
         ("", "serviceaccounts") => bare_secrets(object),
         ("apps", "daemonsets") => set_template_generation(object, template_generation(object).max(1)),
         ("apiextensions.k8s.io", "customresourcedefinitions") => apiextensions::names::initial_status(object),
-        ("certificates.k8s.io", "certificatesigningrequests") => requester(object, user),
+        ("certificates.k8s.io", "certificatesigningrequests") => certificates::requester(object, user),
+        ("policy", "podsecuritypolicies") => no_proc_mounts(object),
         _ => {}
     }
 }
@@ -171,23 +179,9 @@ fn template_generation(object: &Value) -> i64 {
     note.and_then(Value::as_str).and_then(|t| t.parse().ok()).unwrap_or(0)
 }
 
-/// Who asks for a certificate stands in the request.
-fn requester(object: &mut Value, user: &User) {
-    let spec = obj::child_mut(object, "spec");
-    spec.insert("username".into(), user.name.as_str().into());
-    for field in ["uid", "groups", "extra"] {
-        spec.remove(field);
-    }
-    if !user.uid.is_empty() {
-        spec.insert("uid".into(), user.uid.as_str().into());
-    }
-    if !user.groups.is_empty() {
-        spec.insert("groups".into(), user.groups.clone().into());
-    }
-    if !user.extra.is_empty() {
-        let extra: api::Object = user.extra.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
-        spec.insert("extra".into(), extra.into());
-    }
+/// Behind a gate (`ProcMountType`) that was off as long as there were pod security policies.
+fn no_proc_mounts(policy: &mut Value) {
+    obj::child_mut(policy, "spec").remove("allowedProcMountTypes");
 }
 
 /// `NormalizeDataSources`: each of the two fields is filled from the other.
@@ -272,7 +266,7 @@ fn asked_changed(resource: &Resource, object: &Value, old: &Value) -> bool {
         .filter(|n| !matches!(n.as_str(), "metadata" | "kind" | "apiVersion"))
         .filter(|n| *n != "status" || (resource.custom && resource.subresource("status").is_none()))
         .any(|n| !obj::same(object.get(n), old.get(n)))
-        || (matches!(resource.plural.as_str(), "endpointslices") && {
+        || (matches!(resource.plural.as_str(), "endpointslices") && resource.era() == Era::Now && {
             let labels = |v| obj::at(v, "metadata.labels");
             !obj::same(labels(object), labels(old))
         })
@@ -293,7 +287,7 @@ pub fn update(resource: &Resource, subresource: &str, object: &mut Value, old: &
                 None => spec.remove("finalizers"),
             };
         }
-        "approval" => approve(object, old),
+        "approval" => certificates::approve(object, old),
         "ephemeralcontainers" | "resize" => pods::part(subresource, object, old),
         _ => {}
     }
@@ -301,7 +295,7 @@ pub fn update(resource: &Resource, subresource: &str, object: &mut Value, old: &
 
 /// What a main-resource update may not touch stays, and a change of the rest counts.
 fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
-    if resource.subresource("status").is_some() && !resource.is("apiregistration.k8s.io", "apiservices") {
+    if keeps_status(resource) {
         obj::copy_field(object, old, "status");
     }
     let (group, plural) = (resource.hub_group.as_str(), resource.plural.as_str());
@@ -329,6 +323,7 @@ fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
             set_template_generation(object, generation);
         }
         ("certificates.k8s.io", "certificatesigningrequests") => obj::copy_field(object, old, "spec"),
+        ("policy", "podsecuritypolicies") => no_proc_mounts(object),
         _ => {}
     }
     if has_generation(resource) {
@@ -338,41 +333,6 @@ fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
         let generation = obj::meta_number(old, "generation").unwrap_or(0);
         let changed = counts && (noted || asked_changed(resource, object, old));
         set_generation(object, if changed { generation + 1 } else { generation });
-    }
-}
-
-/// Approval writes conditions, with their times.
-fn approve(object: &mut Value, old: &Value) {
-    let conditions = obj::at(object, "status.conditions").cloned();
-    obj::copy_field(object, old, "spec");
-    obj::copy_field(object, old, "status");
-    let status = obj::child_mut(object, "status");
-    match conditions {
-        Some(c) => status.insert("conditions".into(), c),
-        None => status.remove("conditions"),
-    };
-    condition_times(object, old);
-}
-
-fn condition_times(object: &mut Value, old: &Value) {
-    let before = obj::at(old, "status.conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let now = obj::now();
-    let conditions =
-        object.get_mut("status").and_then(|s| s.get_mut("conditions")).and_then(Value::as_array_mut);
-    for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
-        let same = before.iter().find(|c| c.get("type") == condition.get("type"));
-        let unset = |c: &api::Object, f: &str| c.get(f).is_none_or(Value::is_null);
-        if unset(condition, "lastUpdateTime") {
-            condition.insert("lastUpdateTime".into(), now.as_str().into());
-        }
-        if unset(condition, "lastTransitionTime") {
-            let kept = same
-                .filter(|c| c.get("status") == condition.get("status"))
-                .and_then(|c| c.get("lastTransitionTime"))
-                .filter(|t| !t.is_null())
-                .cloned();
-            condition.insert("lastTransitionTime".into(), kept.unwrap_or_else(|| now.as_str().into()));
-        }
     }
 }
 
@@ -442,6 +402,7 @@ fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
         };
     }
     if resource.is("certificates.k8s.io", "certificatesigningrequests") {
-        condition_times(object, old);
+        certificates::keep_decisions(object, old, resource.era());
+        certificates::condition_times(object, old);
     }
 }

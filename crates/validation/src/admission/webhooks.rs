@@ -30,7 +30,9 @@ struct Tolerate {
 /// `ValidateValidatingWebhookConfiguration` and the one for mutating ones.
 pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     let old = ctx.is_old();
-    configuration(object, &Tolerate { side_effects: old, same_names: old, ..Tolerate::default() }, errs);
+    let tolerate =
+        Tolerate { side_effects: old, same_names: old, selector_values: old, ..Tolerate::default() };
+    configuration(object, &tolerate, errs);
 }
 
 /// The strategies' `ValidateUpdate`.
@@ -54,7 +56,7 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
             let mut seen = HashSet::new();
             before.iter().any(|h| !seen.insert(h.str("name")))
         },
-        selector_values: !selector_errs.is_empty(),
+        selector_values: ctx.is_old() || !selector_errs.is_empty(),
     };
     configuration(new, &tolerate, errs);
 }

@@ -2,6 +2,7 @@
 
 use api::Value;
 use api::field::{ErrorList, Path};
+use api::kinds::Era;
 
 use crate::Context;
 use crate::errs::Errs;
@@ -67,7 +68,12 @@ fn legacy(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
             errs.invalid(&path, involved, DIFFERENT);
         }
     } else {
-        if involved.is_empty() && !matches!(namespace, "default" | "kube-system") {
+        let of_cluster = match namespace {
+            "kube-system" => true,
+            "default" => ctx.era == Era::Now,
+            _ => false,
+        };
+        if involved.is_empty() && !of_cluster {
             errs.invalid(&path, involved, DIFFERENT);
         }
         let core = ctx.group.is_empty() && ctx.version == "v1";

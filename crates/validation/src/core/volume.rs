@@ -479,6 +479,14 @@ pub(crate) fn csi_driver_name(name: &str, path: &Path<'_>, errs: &mut ErrorList)
     errs.invalid_each(path, name, names::is_dns1123_subdomain(&name.to_lowercase()));
 }
 
+/// The same as servers until 1.20 or so told it: an empty name is no subdomain either.
+pub(crate) fn old_csi_driver_name(name: &str, path: &Path<'_>, errs: &mut ErrorList) {
+    csi_driver_name(name, path, errs);
+    if name.is_empty() {
+        errs.invalid_each(path, name, names::is_dns1123_subdomain(name));
+    }
+}
+
 fn csi(v: &Value, path: &Path<'_>, _: &About<'_>, errs: &mut ErrorList) {
     csi_driver_name(v.str("driver"), &path.child("driver"), errs);
     if let Some(reference) = v.at("nodePublishSecretRef") {

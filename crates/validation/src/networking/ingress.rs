@@ -22,6 +22,13 @@ struct Tolerate {
     wildcard_rule: bool,
 }
 
+/// The names that services may have: DNS-1035 labels until 1.33, which then took 1123 labels.
+type ServiceName = fn(&str) -> Vec<String>;
+
+fn service_names(ctx: &Context<'_>) -> ServiceName {
+    if ctx.is_old() { names::is_dns1035_label } else { names::is_dns1123_label }
+}
+
 impl Tolerate {
     /// What v1beta1 never looked at.
     fn of_version(ctx: &Context<'_>) -> Tolerate {
@@ -31,7 +38,7 @@ impl Tolerate {
 
 /// `ValidateIngressCreate`.
 pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
-    ingress(object, Tolerate::of_version(ctx), errs);
+    ingress(object, Tolerate::of_version(ctx), service_names(ctx), errs);
     as_version(ctx, errs);
     const ANNOTATION: &str = "kubernetes.io/ingress.class";
     let annotation = object.sub("metadata").sub("annotations").opt_str(ANNOTATION);
@@ -57,7 +64,7 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
     };
     let wildcard = |rule: &Value| {
         let mut found = ErrorList::new();
-        rule_value(rule, &Path::ROOT, &mut found);
+        rule_value(rule, service_names(ctx), &Path::ROOT, &mut found);
         rule.str("host").contains('*') && !found.is_empty()
     };
     let any = Tolerate::of_version(ctx);
@@ -65,7 +72,7 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
         secret_name: any.secret_name || before.list("tls").iter().any(secret),
         wildcard_rule: any.wildcard_rule || before.list("rules").iter().any(wildcard),
     };
-    ingress(new, tolerate, errs);
+    ingress(new, tolerate, service_names(ctx), errs);
     as_version(ctx, errs);
 }
 
@@ -113,7 +120,7 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
     }
 }
 
-fn ingress(object: &Value, tolerate: Tolerate, errs: &mut ErrorList) {
+fn ingress(object: &Value, tolerate: Tolerate, service: ServiceName, errs: &mut ErrorList) {
     meta::kube_object_meta(object, true, names::subdomain, errs);
     let spec = object.sub("spec");
     let backend_path = SPEC.child("defaultBackend");
@@ -122,9 +129,9 @@ fn ingress(object: &Value, tolerate: Tolerate, errs: &mut ErrorList) {
         errs.invalid(&SPEC, shown, "either `defaultBackend` or `rules` must be specified");
     }
     if let Some(b) = spec.at("defaultBackend") {
-        backend(b, &backend_path, errs);
+        backend(b, service, &backend_path, errs);
     }
-    rules(spec.list("rules"), tolerate, &SPEC.child("rules"), errs);
+    rules(spec.list("rules"), tolerate, service, &SPEC.child("rules"), errs);
     tls(spec.list("tls"), tolerate, &SPEC.child("tls"), errs);
     if let Some(class) = spec.opt_str("ingressClassName") {
         errs.invalid_each(&SPEC.child("ingressClassName"), class, names::is_dns1123_subdomain(class));
@@ -149,7 +156,7 @@ fn tls(list: &[Value], tolerate: Tolerate, path: &Path<'_>, errs: &mut ErrorList
     }
 }
 
-fn rules(list: &[Value], tolerate: Tolerate, path: &Path<'_>, errs: &mut ErrorList) {
+fn rules(list: &[Value], tolerate: Tolerate, service: ServiceName, path: &Path<'_>, errs: &mut ErrorList) {
     for (i, rule) in list.iter().enumerate() {
         let path = path.index(i);
         let host = rule.str("host");
@@ -161,12 +168,12 @@ fn rules(list: &[Value], tolerate: Tolerate, path: &Path<'_>, errs: &mut ErrorLi
             errs.invalid_each(&path, host, is_host(host));
         }
         if !host.contains('*') || !tolerate.wildcard_rule {
-            rule_value(rule, &path, errs);
+            rule_value(rule, service, &path, errs);
         }
     }
 }
 
-fn rule_value(rule: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+fn rule_value(rule: &Value, service: ServiceName, path: &Path<'_>, errs: &mut ErrorList) {
     let Some(http) = rule.at("http") else { return };
     let http_path = path.child("http");
     let list = http_path.child("paths");
@@ -174,11 +181,11 @@ fn rule_value(rule: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         errs.required(&list, "");
     }
     for (i, p) in http.list("paths").iter().enumerate() {
-        http_ingress_path(p, &list.index(i), errs);
+        http_ingress_path(p, service, &list.index(i), errs);
     }
 }
 
-fn http_ingress_path(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+fn http_ingress_path(v: &Value, service: ServiceName, path: &Path<'_>, errs: &mut ErrorList) {
     let (text, text_path) = (v.str("path"), path.child("path"));
     const ABSOLUTE: &str = "must be an absolute path";
     match v.opt_str("pathType") {
@@ -211,11 +218,11 @@ fn http_ingress_path(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
             errs.not_supported(&path.child("pathType"), other, TYPES);
         }
     }
-    backend(v.sub("backend"), &path.child("backend"), errs);
+    backend(v.sub("backend"), service, &path.child("backend"), errs);
 }
 
 /// `validateIngressBackend`.
-fn backend(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+fn backend(v: &Value, valid_service: ServiceName, path: &Path<'_>, errs: &mut ErrorList) {
     match (v.at("resource"), v.at("service")) {
         (Some(_), Some(_)) => errs.invalid(path, "", "cannot set both resource and service backends"),
         (Some(resource), None) => {
@@ -229,7 +236,7 @@ fn backend(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
             if name.is_empty() {
                 errs.required(&service_path.child("name"), "");
             } else {
-                errs.invalid_each(&service_path.child("name"), name, names::is_dns1123_label(name));
+                errs.invalid_each(&service_path.child("name"), name, valid_service(name));
             }
             let port = service.sub("port");
             let port_path = service_path.child("port");

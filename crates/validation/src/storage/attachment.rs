@@ -14,8 +14,17 @@ const SPEC: Path<'static> = Path::new("spec");
 const STATUS: Path<'static> = Path::new("status");
 const METADATA_MAX_BYTES: usize = 256 * 1024;
 
-/// `ValidateVolumeAttachment`.
+/// `ValidateVolumeAttachment`, and what old servers checked beside it in new ones.
 pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    attachment(object, ctx, errs);
+    if ctx.is_old() && ctx.version != "v1beta1" {
+        let attacher = object.sub("spec").str("attacher");
+        volume::old_csi_driver_name(attacher, &Path::new("spec.attacher"), errs);
+        volume_name(object, errs);
+    }
+}
+
+fn attachment(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
     let spec = object.sub("spec");
     let attacher = SPEC.child("attacher");
@@ -28,10 +37,13 @@ pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     let node = spec.str("nodeName");
     errs.invalid_each(&SPEC.child("nodeName"), node, names::is_dns1123_subdomain(node));
     status(object.sub("status"), errs);
-    // v1 checks the name, too; the betas did not.
-    if ctx.version == "v1"
-        && let Some(name) = spec.sub("source").opt_str("persistentVolumeName")
-    {
+    if !ctx.is_old() {
+        volume_name(object, errs);
+    }
+}
+
+fn volume_name(object: &Value, errs: &mut ErrorList) {
+    if let Some(name) = object.sub("spec").sub("source").opt_str("persistentVolumeName") {
         let path = Path::new("spec.source.persistentVolumeName");
         errs.invalid_each(&path, name, names::is_dns1123_subdomain(name));
     }
@@ -76,6 +88,6 @@ fn status(v: &Value, errs: &mut ErrorList) {
 
 /// `ValidateVolumeAttachmentUpdate`.
 pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
-    create(new, ctx, errs);
+    ctx.twice(errs, |errs| attachment(new, ctx, errs));
     meta::immutable(new, old, "spec", "storage.VolumeAttachmentSpec", &SPEC, errs);
 }

@@ -1,6 +1,6 @@
 //! Storage classes and volume attributes classes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use api::Value;
 use api::field::{ErrorList, Path};
@@ -80,7 +80,7 @@ fn parameters(v: &Value, may_be_empty: bool, path: &Path<'_>, errs: &mut ErrorLi
 }
 
 fn topologies(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
-    let mut known = HashSet::new();
+    let mut known: HashMap<_, usize> = HashMap::new();
     for (i, term) in list.iter().enumerate() {
         let path = path.index(i);
         let expressions = path.child("matchLabelExpressions");
@@ -105,9 +105,14 @@ fn topologies(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
             }
             keys.insert(key);
         }
-        if !known.insert(terms(term)) {
+        // Upstream compares with all terms before this one, and with as many empty ones as there are terms.
+        let terms = terms(term);
+        let empty = if terms.is_empty() { list.len() } else { 0 };
+        let equals = known.entry(terms).or_insert(0);
+        for _ in 0..*equals + empty {
             errs.duplicate(&expressions, "");
         }
+        *equals += 1;
     }
 }
 

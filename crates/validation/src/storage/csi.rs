@@ -18,8 +18,17 @@ use crate::value::{Get, same_at};
 const SPEC: Path<'static> = Path::new("spec");
 
 /// `ValidateCSIDriver`.
-pub(crate) fn driver_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
+pub(crate) fn driver_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    if ctx.is_old() {
+        return ctx.twice(errs, |errs| old_driver(object, errs));
+    }
     meta::kube_object_meta(object, false, names::subdomain, errs);
+    driver_spec(object.sub("spec"), errs);
+}
+
+/// Servers of v1beta1 looked at a driver's name only.
+fn old_driver(object: &Value, errs: &mut ErrorList) {
+    volume::old_csi_driver_name(object.sub("metadata").str("name"), &Path::new("name"), errs);
     driver_spec(object.sub("spec"), errs);
 }
 
@@ -90,10 +99,9 @@ fn token_requests(list: &[Value], errs: &mut ErrorList) {
 
 /// `ValidateCSIDriverUpdate`.
 pub(crate) fn driver_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
-    meta::kube_object_meta_update(new, old, errs);
     let (spec, before) = (new.sub("spec"), old.sub("spec"));
-    driver_spec(spec, errs);
     if ctx.is_old() {
+        ctx.twice(errs, |errs| old_driver(new, errs));
         // Of the fields that it had, none could change.
         const FIELDS: [&str; 3] = ["attachRequired", "podInfoOnMount", "volumeLifecycleModes"];
         if FIELDS.iter().any(|field| !same_at(spec, before, field)) {
@@ -101,6 +109,8 @@ pub(crate) fn driver_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &
         }
         return;
     }
+    meta::kube_object_meta_update(new, old, errs);
+    driver_spec(spec, errs);
     meta::immutable(spec, before, "attachRequired", "*b", &SPEC.child("attachedRequired"), errs);
     let path = SPEC.child("volumeLifecycleModes");
     meta::immutable(spec, before, "volumeLifecycleModes", "[s", &path, errs);
@@ -108,6 +118,10 @@ pub(crate) fn driver_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &
 
 /// `ValidateCSINode`.
 pub(crate) fn node_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
+    ctx.twice(errs, |errs| node(object, ctx, errs));
+}
+
+fn node(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, names::subdomain, errs);
     let longest = if ctx.is_old() { 128 } else { 256 };
     let drivers = object.sub("spec").list("drivers");
@@ -116,7 +130,11 @@ pub(crate) fn node_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorLis
     for (i, driver) in drivers.iter().enumerate() {
         let path = list.index(i);
         let (name, id) = (driver.str("name"), driver.str("nodeID"));
-        volume::csi_driver_name(name, &path.child("name"), errs);
+        if ctx.is_old() {
+            volume::old_csi_driver_name(name, &path.child("name"), errs);
+        } else {
+            volume::csi_driver_name(name, &path.child("name"), errs);
+        }
         if id.is_empty() {
             errs.required(&path.child("nodeID"), "");
         }
@@ -137,7 +155,13 @@ pub(crate) fn node_create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorLis
             if keys[..j].contains(key) {
                 errs.duplicate(&path, *key);
             }
-            errs.invalid_each(&path, key, names::is_qualified_name(key));
+            for message in names::is_qualified_name(key) {
+                if ctx.is_old() {
+                    errs.invalid(&path, driver.sub("topologyKeys"), message);
+                } else {
+                    errs.invalid(&path, *key, message);
+                }
+            }
         }
     }
 }
