@@ -45,6 +45,7 @@ pub type Representation = u32;
 /// A change on its way to watchers. It lives until the last of them has sent it; its frames are made once.
 pub struct Event {
     change: Arc<Change>,
+    cost: usize,
     /// The old object at the change's revision, for those who see it go.
     gone: OnceLock<Arc<Item>>,
     frames: Mutex<Vec<(Representation, EventType, Bytes)>>,
@@ -56,9 +57,23 @@ impl std::fmt::Debug for Event {
     }
 }
 
+/// The superseded object, one frame, and what a deletion's frame is made of.
+fn cost(change: &Change) -> usize {
+    let size = |item: &Option<Arc<Item>>| item.as_ref().map_or(0, |i| i.size());
+    let (old, new) = (size(&change.old), size(&change.new));
+    let frame = if change.new.is_some() { new } else { 2 * old };
+    size_of::<Event>() + size_of::<Change>() + old + frame
+}
+
 impl Event {
     pub(crate) fn new(change: Arc<Change>) -> Arc<Event> {
-        Arc::new(Event { change, gone: OnceLock::new(), frames: Mutex::new(Vec::new()) })
+        let cost = cost(&change);
+        Arc::new(Event { change, cost, gone: OnceLock::new(), frames: Mutex::new(Vec::new()) })
+    }
+
+    /// What the event costs as long as somebody has not sent it.
+    pub(crate) fn cost(&self) -> usize {
+        self.cost
     }
 
     /// An object that is told to one new watcher.

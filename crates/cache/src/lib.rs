@@ -18,6 +18,7 @@
 //! Deliberately absent: conversion and encoding for other versions (the API server gives a closure), and reading the
 //! store for single objects.
 
+mod backlog;
 mod cache;
 mod error;
 #[cfg(test)]

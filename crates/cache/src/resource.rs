@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use store::{Revision, Store};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::backlog;
 use crate::event::Change;
 use crate::history::History;
 use crate::item::{Fields, Item, ItemForm, Shape};
@@ -22,9 +23,6 @@ use crate::pages::Pages;
 use crate::predicate::Predicate;
 use crate::watcher::Watcher;
 use crate::watchers::{Drawer, Watchers};
-
-/// So many changes may wait for one watcher. Behind that it is cut off, alone; it will list again or resume.
-const WATCHER_BACKLOG_MAX: usize = 8192;
 
 /// The first bookmark of a quiet watch comes after this time.
 const FIRST_BOOKMARK: Duration = Duration::from_secs(60);
@@ -186,7 +184,7 @@ impl Resource {
                 list.revision
             }
         };
-        let (to, live) = mpsc::channel(WATCHER_BACKLOG_MAX);
+        let (to, live) = backlog::new();
         let filed = dispatch.watchers.add(predicate, after, to);
         Ok(Watcher {
             initial: initial.into_iter(),

@@ -353,6 +353,27 @@ async fn a_slow_watcher_is_cut_off_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_watcher_of_large_objects_is_cut_off_by_their_bytes() {
+    let lab = lab().await;
+    let mut slow = lab.watch(Predicate::default(), Start::After(lab.cache.revision()));
+    let mut quick = lab.watch(Predicate::default(), Start::After(lab.cache.revision()));
+    let mut small = lab.watch(label("small"), Start::After(lab.cache.revision()));
+    let big = "x".repeat(1 << 20);
+    for _ in 0..100 {
+        lab.put("d/big", &big, "").await;
+        lab.put("d/small", "small", "").await;
+        told(&mut quick, 2).await;
+    }
+    assert_eq!(lab.pods.watches(), 2, "the quick one, and the one that large objects do not concern");
+    let mut bytes = 0;
+    while let Some(WatchItem::Event(_, event)) = slow.next().await {
+        bytes += event.cost();
+    }
+    assert!(bytes <= 64 << 20 && bytes > 60 << 20, "{bytes}");
+    assert_eq!(told(&mut small, 100).await.len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn compacted_history_costs_no_event() {
     let lab = lab().await;
     for key in ["d/deleted", "d/kept", "d/changed", "d/replaced"] {

@@ -10,14 +10,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use store::Revision;
-use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Item;
+use crate::backlog::{Message, Outlet};
 use crate::event::{Event, EventType};
 use crate::resource::Resource;
-use crate::watchers::{Drawer, Message};
+use crate::watchers::Drawer;
 
 /// How often a quiet watcher that wants bookmarks gets one: upstream's `defaultBookmarkFrequency`.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -41,7 +42,7 @@ pub struct Watcher {
     pub(crate) initial: std::vec::IntoIter<Arc<Item>>,
     pub(crate) initial_end: Option<Revision>,
     pub(crate) replay: VecDeque<Message>,
-    pub(crate) live: mpsc::Receiver<Message>,
+    pub(crate) live: Outlet,
     pub(crate) next_bookmark: Option<Instant>,
     /// The revision up to which every event has been handed out to the watchers' channels.
     pub(crate) published: watch::Receiver<Revision>,

@@ -6,15 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use store::Revision;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 use crate::Item;
-use crate::event::{Change, Event, EventType};
+use crate::backlog::{Inlet, Refused};
+use crate::event::{Change, Event};
 use crate::predicate::Predicate;
-
-/// What goes to one watcher.
-pub(crate) type Message = (EventType, Arc<Event>);
 
 /// The feed's end of one watcher.
 struct Sink {
@@ -22,7 +18,7 @@ struct Sink {
     predicate: Predicate,
     /// Changes up to this revision are not told.
     after: Revision,
-    to: mpsc::Sender<Message>,
+    to: Inlet,
 }
 
 /// Where a watcher is filed: under the most telling part of its predicate.
@@ -65,12 +61,7 @@ impl Watchers {
     }
 
     /// Files a watcher; gives what [`Watchers::remove`] needs.
-    pub(crate) fn add(
-        &mut self,
-        predicate: Predicate,
-        after: Revision,
-        to: mpsc::Sender<Message>,
-    ) -> (Drawer, u64) {
+    pub(crate) fn add(&mut self, predicate: Predicate, after: Revision, to: Inlet) -> (Drawer, u64) {
         let drawer = Drawer::of(&predicate);
         self.next_id += 1;
         self.len += 1;
@@ -136,10 +127,10 @@ impl Watchers {
                 return true;
             }
             let Some(event_type) = sink.predicate.event_type(event.change(), index_field) else { return true };
-            match sink.to.try_send((event_type, event.clone())) {
+            match sink.to.push(event_type, event) {
                 Ok(()) => true,
-                Err(TrySendError::Closed(_)) => false,
-                Err(TrySendError::Full(_)) => {
+                Err(Refused::Closed) => false,
+                Err(Refused::TooSlow) => {
                     tracing::info!(drawer = ?drawer, revision = event.revision(), "a watcher is too slow; ending its watch");
                     false
                 }
