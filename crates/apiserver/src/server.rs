@@ -16,6 +16,7 @@ use api::Value;
 use api::status::ApiError;
 use bytes::Bytes;
 use cache::Cache;
+use component_base::panics;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use parking_lot::{Mutex, RwLock};
@@ -41,6 +42,9 @@ use inflight::Inflight;
 
 /// Answers from this size on count as running until the client has them: smaller ones are the connection's at once.
 const HELD_MIN_BYTES: u64 = 16 * 1024;
+
+/// What a request that panicked is answered.
+const PANICKED: &str = "This request caused apiserver to panic. Look in the logs for details.\n";
 
 struct Inner {
     options: Options,
@@ -258,10 +262,16 @@ impl Server {
         parts.extensions.get::<Upgrade>().and_then(|u| u.0.lock().take())
     }
 
-    /// Answers one request.
+    /// Answers one request. One that panics ends alone (`filters/wrap.go`).
     pub fn handle(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send>> {
         let server = self.clone();
-        Box::pin(async move { server.answer(request).await })
+        Box::pin(async move {
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            panics::contain(server.answer(request)).await.unwrap_or_else(|_| {
+                tracing::error!(%method, %uri, "apiserver panic'd");
+                encode::text(500, PANICKED)
+            })
+        })
     }
 
     async fn answer(&self, mut request: Request) -> Response {

@@ -6,6 +6,7 @@ pub mod flags;
 pub mod healthz;
 pub mod logs;
 pub mod multicall;
+pub mod panics;
 pub mod rand;
 pub mod signals;
 pub mod tls;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::logs;
+use crate::{logs, panics};
 
 /// Runs the program that the process was called as. `BINARY NAME …` is the same as `NAME …`.
 ///
@@ -39,6 +39,7 @@ where
     E: std::fmt::Display,
 {
     logs::init(verbosity);
+    panics::end_the_process();
     // Both of rustls' providers could be linked in: say which one is meant.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = match threads {

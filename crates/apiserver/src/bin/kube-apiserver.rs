@@ -11,6 +11,7 @@ static ALLOCATOR: apiserver::Allocator = apiserver::Allocator;
 async fn main() -> ExitCode {
     let options: Options = component_base::flags::parse("kube-apiserver", std::env::args_os().skip(1));
     component_base::logs::init(options.v);
+    component_base::panics::end_the_process();
     let stop = component_base::signals::stop_token();
     match apiserver::run(options, stop).await {
         Ok(()) => ExitCode::SUCCESS,

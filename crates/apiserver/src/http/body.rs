@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use component_base::panics::{self, Panicked};
 use futures::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
@@ -106,7 +107,7 @@ impl Body {
         let load = Arc::new(Mutex::new(Some(load)));
         let timer = deadline.map(|deadline| {
             let late = Arc::downgrade(&load);
-            let timer = tokio::spawn(async move {
+            let timer = panics::spawn(async move {
                 tokio::time::sleep_until(deadline).await;
                 if let Some(load) = late.upgrade() {
                     load.lock().take();
@@ -133,6 +134,10 @@ impl Body {
     }
 }
 
+fn broken_off(panicked: Panicked) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    Poll::Ready(Some(Err(io::Error::other(panicked))))
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = io::Error;
@@ -141,14 +146,19 @@ impl HttpBody for Body {
         match &mut *self {
             Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Pieces(pieces, left) => match pieces.next() {
-                Some(piece) => {
+            // What makes these is the request's, though the request was answered: a panic breaks the answer off.
+            Body::Pieces(pieces, left) => match panics::caught(|| pieces.next()) {
+                Ok(Some(piece)) => {
                     *left = left.saturating_sub(piece.len() as u64);
                     Poll::Ready(Some(Ok(Frame::data(piece))))
                 }
-                None => Poll::Ready(None),
+                Ok(None) => Poll::Ready(None),
+                Err(panicked) => broken_off(panicked),
             },
-            Body::Stream(stream) => stream.as_mut().poll_next(cx).map(|o| o.map(|b| Ok(Frame::data(b)))),
+            Body::Stream(stream) => match panics::caught(|| stream.as_mut().poll_next(cx)) {
+                Ok(polled) => polled.map(|o| o.map(|b| Ok(Frame::data(b)))),
+                Err(panicked) => broken_off(panicked),
+            },
             Body::Held(held) => held.poll_frame(cx),
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use component_base::panics;
 use hyper::body::Incoming as NetBody;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -112,7 +113,7 @@ pub async fn serve(server: Server, listener: TcpListener, tls: Option<TlsAccepto
         match accepted {
             Ok((stream, address)) => {
                 let (server, tls, stop) = (server.clone(), tls.clone(), stop.clone());
-                tasks.spawn(async move { connection(server, stream, address, tls, stop).await });
+                tasks.spawn(panics::contain(connection(server, stream, address, tls, stop)));
             }
             // Out of file descriptors: give connections a moment to end.
             Err(error) => {
@@ -151,6 +152,16 @@ async fn connection(
     }
 }
 
+/// Spawns the streams of HTTP/2.
+#[derive(Clone)]
+struct Streams;
+
+impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        panics::spawn(stream);
+    }
+}
+
 async fn http<S>(server: Server, stream: S, peer: Peer, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -177,7 +188,7 @@ where
             Ok::<_, std::convert::Infallible>(response)
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Streams);
     let timer = TokioTimer::new;
     builder.http1().timer(timer()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_MAX_BYTES);
     let mut http2 = builder.http2();

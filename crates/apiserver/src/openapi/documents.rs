@@ -12,6 +12,7 @@ use api::kinds::Kinds;
 use api::status::ApiError;
 use apiextensions::Types;
 use bytes::Bytes;
+use component_base::panics;
 use component_base::version::GIT_VERSION;
 use openapi::{Document, Page, Source, Table, v2, v3};
 use parking_lot::RwLock;
@@ -71,8 +72,8 @@ impl Documents {
 async fn make<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)?;
-    done.map_err(ApiError::internal)
+    let done = tokio::task::spawn_blocking(|| panics::caught(work)).await.map_err(ApiError::internal)?;
+    done.map_err(ApiError::internal)?.map_err(ApiError::internal)
 }
 
 fn builtin_source(kinds: &Kinds) -> Source<'_> {

@@ -140,7 +140,7 @@ where
         .handshake(io)
         .await
         .map_err(http)?;
-    tokio::spawn(async move {
+    component_base::panics::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "relayed connection");
         }

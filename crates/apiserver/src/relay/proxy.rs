@@ -210,7 +210,7 @@ pub(super) async fn upgrade(
     *response.status_mut() = status;
     *response.headers_mut() = got.headers().clone();
     let stop = ctx.server.stopping();
-    tokio::spawn(async move {
+    component_base::panics::spawn(async move {
         let (client, backend) = match tokio::try_join!(client, backend) {
             Ok(both) => both,
             Err(error) => {

@@ -7,6 +7,7 @@ use flannel::Options;
 fn main() -> ExitCode {
     let options = Options::parse_or_exit(std::env::args_os().skip(1));
     component_base::logs::init(options.common.v);
+    component_base::panics::end_the_process();
     // One thread is plenty, and each further one costs memory.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let options: kubelet::Options = component_base::flags::parse("kubelet", std::env::args_os().skip(1));
     component_base::logs::init(options.common.v);
+    component_base::panics::end_the_process();
     kubelet::privileges::drop_all_others();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

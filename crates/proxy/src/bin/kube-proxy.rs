@@ -5,6 +5,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let options: proxy::Options = component_base::flags::parse("kube-proxy", std::env::args_os().skip(1));
     component_base::logs::init(options.common.v);
+    component_base::panics::end_the_process();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(err) => {

@@ -6,6 +6,7 @@ fn main() -> ExitCode {
     let options: scheduler::Options =
         component_base::flags::parse("kube-scheduler", std::env::args_os().skip(1));
     component_base::logs::init(options.common.v);
+    component_base::panics::end_the_process();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(err) => {

@@ -58,7 +58,7 @@ pub(super) fn upgrade(
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
     let stop = ctx.server.stopping();
-    tokio::spawn(async move {
+    component_base::panics::spawn(async move {
         let Ok(io) = upgrade.await else { return };
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config())).await;
         let (mut to, mut from) = socket.split();
