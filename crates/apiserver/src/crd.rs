@@ -11,7 +11,7 @@
 pub mod custom;
 mod finalizer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +38,19 @@ pub struct Definitions {
     ending: parking_lot::Mutex<BTreeSet<String>>,
 }
 
-/// What is known of all definitions, by name.
-type Book = BTreeMap<String, Known>;
+/// What is known of all definitions. A refresh may end anywhere (the store fails, the client of the request leaves, something
+/// panics): what it did not come to is left to the next one.
+#[derive(Default)]
+struct Book {
+    /// By name.
+    known: BTreeMap<String, Known>,
+    /// Groups with definitions that changed since they were last decided.
+    unsettled: BTreeSet<String>,
+    /// What is not served any more, and still has its part of the cache.
+    ended: Vec<Served>,
+    /// Whether registry and OpenAPI are to be told.
+    changed: bool,
+}
 
 /// One definition.
 struct Known {
@@ -144,30 +155,35 @@ async fn refresh(server: &Server) -> Result<(), ApiError> {
     let kind =
         crate::admission::plugins::fresh(server, "apiextensions.k8s.io", "customresourcedefinitions").await?;
     let items = kind.list(&Predicate::default(), 0, None).items;
-    let gone: Vec<String> =
-        book.keys().filter(|name| !items.iter().any(|i| i.name() == name.as_str())).cloned().collect();
-    let mut groups: BTreeSet<String> = BTreeSet::new();
-    let mut ended: Vec<Served> = Vec::new();
-    for name in gone {
-        let Some(known) = book.remove(&name) else { continue };
-        groups.insert(obj::text_at(&known.lean, "spec.group").to_owned());
-        ended.extend(known.served);
-    }
+    let Book { known: book, unsettled, ended, changed } = &mut *book;
+    let names: HashSet<&str> = items.iter().map(|i| i.name()).collect();
+    book.retain(|name, known| {
+        let stays = names.contains(name.as_str());
+        if !stays {
+            unsettled.insert(obj::text_at(&known.lean, "spec.group").to_owned());
+            *changed |= known.served.is_some();
+            ended.extend(known.served.take());
+        }
+        stays
+    });
     for item in &items {
         if book.get(item.name()).is_some_and(|k| k.revision == item.revision()) {
             continue;
         }
         let crd = item.value().map_err(ApiError::internal)?;
-        groups.insert(obj::text_at(&crd, "spec.group").to_owned());
-        let served = book.remove(item.name()).and_then(|k| k.served);
-        let known = Known { revision: item.revision(), lean: lean(&crd), served };
-        book.insert(item.name().to_owned(), known);
+        let (revision, lean) = (item.revision(), lean(&crd));
+        unsettled.insert(obj::text_at(&crd, "spec.group").to_owned());
+        match book.get_mut(item.name()) {
+            Some(known) => (known.revision, known.lean) = (revision, lean),
+            None => {
+                book.insert(item.name().to_owned(), Known { revision, lean, served: None });
+            }
+        }
     }
-    for group in &groups {
-        decide(server, &resource, &mut book, group).await?;
+    for group in unsettled.iter() {
+        decide(server, &resource, book, group).await?;
     }
-    let mut changed = !ended.is_empty();
-    for known in book.values_mut().filter(|k| groups.contains(obj::text_at(&k.lean, "spec.group"))) {
+    for known in book.values_mut().filter(|k| unsettled.contains(obj::text_at(&k.lean, "spec.group"))) {
         let established = apiextensions::definition::is_true(&known.lean, "Established");
         let seen = Seen::of(&known.lean);
         if established && known.served.as_ref().is_some_and(|s| s.seen == seen) {
@@ -175,7 +191,7 @@ async fn refresh(server: &Server) -> Result<(), ApiError> {
         }
         let name = obj::name(&known.lean).to_owned();
         let fresh = if established { read(server, &resource, &name).await? } else { None };
-        changed |= fresh.is_some() || known.served.is_some();
+        *changed |= fresh.is_some() || known.served.is_some();
         let old = std::mem::replace(&mut known.served, fresh);
         match (old, &known.served) {
             // Its objects stay in the cache where they are.
@@ -189,14 +205,16 @@ async fn refresh(server: &Server) -> Result<(), ApiError> {
             }
         }
     }
-    ended.iter().for_each(|s| uncache(server, s));
-    if changed {
+    ended.drain(..).for_each(|s| uncache(server, &s));
+    if *changed {
         let served = || book.values().filter_map(|k| k.served.as_ref());
         let open = |s: &Served, r: &Resource| s.definition.version(&r.version).is_some_and(|v| v.served);
         let resources = served().flat_map(|s| s.resources.iter().filter(|r| open(s, r)).cloned());
         server.registry().set_custom(resources);
         server.openapi().set_custom(served().map(|s| Arc::clone(&s.definition.types)).collect());
+        *changed = false;
     }
+    unsettled.clear();
     for known in book.values().filter(|k| obj::deleting(&k.lean)) {
         finalizer::start(server, &known.lean);
     }
@@ -210,8 +228,13 @@ fn uncache(server: &Server, served: &Served) {
 }
 
 /// Gives the definitions of a group their names and conditions.
-async fn decide(server: &Server, resource: &Resource, book: &mut Book, group: &str) -> Result<(), ApiError> {
-    let of_group = |book: &Book| -> Vec<Value> {
+async fn decide(
+    server: &Server,
+    resource: &Resource,
+    book: &mut BTreeMap<String, Known>,
+    group: &str,
+) -> Result<(), ApiError> {
+    let of_group = |book: &BTreeMap<String, Known>| -> Vec<Value> {
         let mut all: Vec<Value> = book
             .values()
             .filter(|k| obj::text_at(&k.lean, "spec.group") == group)
