@@ -76,7 +76,7 @@ async fn a_member_that_dies_loses_no_write_and_no_event() {
     let cluster = on(&etcd).await;
     let begin = version(&cluster).await;
     let followers: Vec<Follower> = (0..4).map(|_| Follower::start(cluster.clone(), MAPS, begin)).collect();
-    let load = Load::start(&cluster, MAPS, 8);
+    let load = Load::start(&cluster, MAPS, 0..8);
     soon("writes", load.more(50)).await;
     // The leader, another member, the leader again: requests go on with the others, and with all.
     for step in 0..3 {
@@ -85,6 +85,31 @@ async fn a_member_that_dies_loses_no_write_and_no_event() {
         etcd.kill(victim).await;
         soon("writes go on with two members", load.more(50)).await;
         etcd.run(victim).unwrap();
+        etcd.ready().await.unwrap();
+        soon("writes go on with all", load.more(50)).await;
+    }
+    let written = load.stop().await;
+    compare(&cluster, followers, &written).await;
+}
+
+/// A member that hangs keeps its connections: nobody is told that it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_stands_still_loses_no_write_and_no_event() {
+    let Some(etcd) = etcd(3).await else { return };
+    let cluster = on(&etcd).await;
+    let begin = version(&cluster).await;
+    let followers: Vec<Follower> = (0..2).map(|_| Follower::start(cluster.clone(), MAPS, begin)).collect();
+    let load = Load::start(&cluster, MAPS, 0..8);
+    soon("writes", load.more(50)).await;
+    // The leader, then each of the others: the cache watches through one of them.
+    for step in 0..3 {
+        let leader = etcd.leader().await.unwrap();
+        let victim = (leader + step) % 3;
+        etcd.stop(victim).unwrap();
+        soon("writes go on with two members", load.more(100)).await;
+        let current = async { while cluster.get(MAPS).await.code != 200 {} };
+        soon("the cache goes on with two members", current).await;
+        etcd.go_on(victim).unwrap();
         etcd.ready().await.unwrap();
         soon("writes go on with all", load.more(50)).await;
     }
@@ -198,11 +223,67 @@ async fn addresses_are_given_once_whoever_crashes() {
     api.run().await;
     soon("services go on with ranges made anew", clients.more(80)).await;
     let acknowledged = soon("all services", clients.all()).await;
-    let services = api.get("/api/v1/services").await;
-    check_unique(&services);
+    check_services(&api.get("/api/v1/services").await, &acknowledged);
+}
+
+/// Nothing is given twice, and nothing is lost.
+fn check_services(services: &Value, acknowledged: &[String]) {
+    check_unique(services);
     let names: BTreeSet<&str> =
         services["items"].as_array().unwrap().iter().filter_map(|s| s["metadata"]["name"].as_str()).collect();
     assert!(acknowledged.iter().all(|name| names.contains(name.as_str())), "an acknowledged service is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_give_nothing_twice_whichever_crashes() {
+    let Some(etcd) = etcd(1).await else { return };
+    let mut one = ApiServer::start(etcd.endpoints()).await;
+    let mut two = ApiServer::start(etcd.endpoints()).await;
+    let (mut of_one, mut of_two) = (process::Services::start(&one, 32), process::Services::start(&two, 32));
+    let both = async |of_one: &mut process::Services, of_two: &mut process::Services| {
+        let more = async { tokio::join!(of_one.more(60), of_two.more(60)) };
+        soon("services of both", more).await;
+    };
+    both(&mut of_one, &mut of_two).await;
+    one.kill().await;
+    soon("services go on with the other", of_two.more(60)).await;
+    one.run().await;
+    both(&mut of_one, &mut of_two).await;
+    two.kill().await;
+    two.run().await;
+    both(&mut of_one, &mut of_two).await;
+    let mut acknowledged = soon("all services", of_one.all()).await;
+    acknowledged.extend(soon("all services", of_two.all()).await);
+    let (seen_by_one, seen_by_two) = (one.get("/api/v1/services").await, two.get("/api/v1/services").await);
+    check_services(&seen_by_one, &acknowledged);
+    assert_eq!(seen_by_one["items"], seen_by_two["items"], "their caches agree");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_tell_the_same() {
+    let Some(mut etcd) = etcd(3).await else { return };
+    let servers = [on(&etcd).await, on(&etcd).await];
+    let begin = version(&servers[0]).await;
+    let follow = |server: &Arc<Cluster>| Follower::start(server.clone(), MAPS, begin);
+    let followers: Vec<Follower> = servers.iter().chain(&servers).map(follow).collect();
+    let [one, two] = &servers;
+    let loads = [Load::start(one, MAPS, 0..4), Load::start(two, MAPS, 4..8)];
+    soon("writes through both", async { tokio::join!(loads[0].more(50), loads[1].more(50)) }).await;
+    let leader = etcd.leader().await.unwrap();
+    etcd.kill(leader).await;
+    soon("writes go on", async { tokio::join!(loads[0].more(50), loads[1].more(50)) }).await;
+    etcd.run(leader).unwrap();
+    etcd.ready().await.unwrap();
+    let mut written = Vec::new();
+    for load in loads {
+        written.extend(load.stop().await);
+    }
+    compare(one, followers, &written).await;
+    assert_eq!(
+        one.get(MAPS).await.json()["items"],
+        two.get(MAPS).await.json()["items"],
+        "their caches agree"
+    );
 }
 
 /// So many watches that read what they are told, each on its own connection.

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use crate::etcd::EtcdOptions;
@@ -94,6 +96,22 @@ impl Etcd {
         if let Some(mut process) = self.members.get_mut(number).and_then(|m| m.process.take()) {
             let _ = process.kill().await;
         }
+    }
+
+    /// Stops a member's process with SIGSTOP: it stands still with its connections open.
+    pub fn stop(&self, number: usize) -> Result<(), String> {
+        self.signal(number, Signal::SIGSTOP)
+    }
+
+    /// Lets a stopped member's process go on.
+    pub fn go_on(&self, number: usize) -> Result<(), String> {
+        self.signal(number, Signal::SIGCONT)
+    }
+
+    fn signal(&self, number: usize, signal: Signal) -> Result<(), String> {
+        let id = self.members.get(number).and_then(|m| m.process.as_ref()).and_then(Child::id);
+        let id = id.and_then(|id| i32::try_from(id).ok()).ok_or("no such process")?;
+        kill(Pid::from_raw(id), signal).map_err(|e| e.to_string())
     }
 
     /// The member that leads, asked from those that answer; waits for an election to end.

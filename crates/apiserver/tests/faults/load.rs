@@ -1,6 +1,7 @@
 //! Writers and watchers that go on through faults, and what they saw.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,8 +32,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts so many writers.
-    pub(crate) fn start(cluster: &Arc<Cluster>, collection: &'static str, writers: usize) -> Load {
+    /// Starts writers with these numbers.
+    pub(crate) fn start(cluster: &Arc<Cluster>, collection: &'static str, writers: Range<usize>) -> Load {
         let stop = CancellationToken::new();
         let written = Arc::new(Mutex::new(Vec::new()));
         let (counter, count) = watch::channel(0);
@@ -68,7 +69,7 @@ impl Load {
                 }
             })
         };
-        let writers = (0..writers).map(write).collect();
+        let writers = writers.map(write).collect();
         Load { stop, written, count, writers }
     }
 

@@ -102,7 +102,7 @@ impl ApiServer {
     }
 }
 
-/// Clients that create services with node ports, and remember what was acknowledged.
+/// Clients that create services with node ports, delete some again, and remember what was acknowledged.
 pub(crate) struct Services {
     stop: CancellationToken,
     turns: Arc<Semaphore>,
@@ -127,17 +127,23 @@ impl Services {
                 let service = json!({
                     "metadata": {"generateName": "s-"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]},
                 });
-                loop {
+                let services = "/api/v1/namespaces/default/services";
+                for n in 0.. {
                     let turn = tokio::select! {
                         () = stop.cancelled() => return,
                         turn = turns.acquire() => turn.unwrap(),
                     };
                     up.wait_for(|up| *up).await.unwrap();
-                    let answer =
-                        http.send(Method::POST, "/api/v1/namespaces/default/services", &service).await;
+                    let answer = http.send(Method::POST, services, &service).await;
                     if let Some((201, object)) = answer {
-                        made.lock().push(object["metadata"]["name"].as_str().unwrap().to_owned());
+                        let name = object["metadata"]["name"].as_str().unwrap();
                         counter.send_modify(|n| *n += 1);
+                        if n % 4 == 3 {
+                            // What it had is given again, maybe by another server.
+                            http.send(Method::DELETE, &format!("{services}/{name}"), &Value::Null).await;
+                        } else {
+                            made.lock().push(name.to_owned());
+                        }
                         // A turn that failed is somebody's again.
                         turn.forget();
                     }

@@ -23,9 +23,11 @@ use crate::{
 };
 use error::{Cause, classify};
 
-/// Pings on an idle connection, as upstream's `dialKeepaliveTime` and `dialKeepaliveTimeout`.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pings, and how long an answer may take. A member that hangs keeps its connections, and what the cache is told may come
+/// through it: upstream (`dialKeepaliveTime`, `dialKeepaliveTimeout`) notices after 40 seconds. etcd refuses pings that
+/// come every five seconds or more often.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The first and the longest pause before something is tried again.
