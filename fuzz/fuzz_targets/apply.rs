@@ -67,7 +67,9 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let config = fuzz::object(u, of)?;
     let Some(config) = config.as_object() else { return Ok(()) };
     let applied = manager::apply(live, config, u.arbitrary()?, &request);
-    if let Ok(applied) = &applied {
+    // Validation refuses it in every version, as upstream: what would be stored of an empty list would be defaulted.
+    let refused = |o: &Object| o.get("spec").is_some_and(|s| s["usages"] == json!([]));
+    if let Some(applied) = applied.as_ref().ok().filter(|o| !refused(o)) {
         // The same configuration once more, on what was stored of the first, is no conflict and changes nothing.
         let Some(stored) = stored(of, applied) else { return Ok(()) };
         let Some(fields) = stored.as_object() else { return Ok(()) };

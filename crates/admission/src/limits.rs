@@ -1,5 +1,7 @@
 //! LimitRanger: defaults and bounds from the namespace's LimitRanges (`plugin/pkg/admission/limitranger`).
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::quantity::Quantity;
 
@@ -114,13 +116,9 @@ pub fn aggregate(errors: &[String]) -> Option<String> {
         [] => None,
         [one] => Some(one.clone()),
         many => {
-            let mut seen: Vec<&str> = Vec::new();
-            for error in many {
-                if !seen.contains(&error.as_str()) {
-                    seen.push(error);
-                }
-            }
-            Some(if seen.len() == 1 { seen.concat() } else { format!("[{}]", seen.join(", ")) })
+            let mut seen = HashSet::new();
+            let texts: Vec<&str> = many.iter().map(String::as_str).filter(|e| seen.insert(*e)).collect();
+            Some(if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) })
         }
     }
 }

@@ -4,6 +4,8 @@
 //! [`charge`] is a pure step: quotas in, quotas with the object charged out. The API server writes those back with a
 //! precondition and starts again on a conflict, which makes the plug-in free of races.
 
+use std::collections::BTreeSet;
+
 use api::Value;
 use api::quantity::{Format, Quantity};
 use api::selector::{LabelSelector, Operator, Requirement};
@@ -150,7 +152,7 @@ pub fn charge(subject: &Subject<'_>, quotas: &[Value]) -> Result<Vec<Value>, Ref
         }
         let before = used.clone();
         resources::add(&mut used, &requested);
-        let exceeded: Vec<&String> =
+        let exceeded: BTreeSet<&String> =
             requested.keys().filter(|n| used.get(*n).zip(hard.get(*n)).is_some_and(|(u, h)| u > h)).collect();
         if !exceeded.is_empty() {
             let mask = |list: &ResourceList| -> String {

@@ -1,5 +1,7 @@
 //! Refusals: upstream's `Status` objects (`k8s.io/apimachinery/pkg/api/errors`).
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use crate::field::ErrorList;
@@ -104,13 +106,9 @@ impl ApiError {
             .iter()
             .map(|e| json!({"reason": e.kind.cause(), "message": e.body(), "field": e.field}))
             .collect();
-        let mut texts: Vec<String> = Vec::with_capacity(errors.len());
-        for error in errors {
-            let text = error.to_string();
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
-        }
+        let mut seen = HashSet::with_capacity(errors.len());
+        let texts = errors.iter().map(ToString::to_string);
+        let texts: Vec<String> = texts.filter(|text| seen.insert(text.clone())).collect();
         let list = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -1,5 +1,7 @@
 //! Which names a definition gets, and what its conditions say (`controller/status`, `controller/establish`).
 
+use std::collections::HashSet;
+
 use api::{Object, Value};
 use serde_json::json;
 
@@ -19,6 +21,12 @@ fn text<'a>(names: Option<&'a Value>, field: &str) -> &'a str {
 fn texts<'a>(names: Option<&'a Value>, field: &str) -> Vec<&'a str> {
     let list = names.and_then(|n| n.get(field)).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Everything that a resource is called by.
+fn resources(names: Option<&Value>) -> impl Iterator<Item = &str> {
+    let one = ["plural", "singular"].map(|field| text(names, field));
+    one.into_iter().chain(texts(names, "shortNames"))
 }
 
 fn in_use(name: &str) -> String {
@@ -61,11 +69,7 @@ pub fn decide(crd: &Value, all: &[Value], now: &str) -> Option<Value> {
             })
             .map(|c| names(c, ["status", "acceptedNames"]))
     };
-    let resource_taken = |name: &str| {
-        others().any(|n| {
-            text(n, "plural") == name || text(n, "singular") == name || texts(n, "shortNames").contains(&name)
-        })
-    };
+    let resource_taken = |name: &str| others().flat_map(resources).any(|n| n == name);
     let kind_taken = |name: &str| others().any(|n| text(n, "kind") == name || text(n, "listKind") == name);
 
     let (wanted, accepted) = (names(crd, ["spec", "names"]), names(crd, ["status", "acceptedNames"]));
@@ -81,8 +85,10 @@ pub fn decide(crd: &Value, all: &[Value], now: &str) -> Option<Value> {
     }
     let (short, had) = (texts(wanted, "shortNames"), texts(accepted, "shortNames"));
     if short != had {
-        let taken: Vec<String> =
-            short.iter().filter(|n| !had.contains(n) && resource_taken(n)).map(|n| in_use(n)).collect();
+        let had: HashSet<&str> = had.into_iter().collect();
+        let others: HashSet<&str> = others().flat_map(resources).collect();
+        let taken = short.iter().filter(|n| !had.contains(*n) && others.contains(*n));
+        let taken: Vec<String> = taken.map(|n| in_use(n)).collect();
         match taken.as_slice() {
             [] => set_list(&mut new, "shortNames", &short),
             [one] => conflict = Some(("ShortNamesConflict", one.clone())),

@@ -1,6 +1,6 @@
 //! Types of custom resources with the parts of the built-in ones: for OpenAPI and for server-side apply.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use api::kinds::Kinds;
@@ -78,7 +78,8 @@ pub(crate) fn build(group: &str, kind: &str, list_kind: &str, versions: &[Versio
             ];
             let own = schema.properties.iter();
             let own = own.filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata"));
-            fields.extend(own.map(|(name, property)| builder.field(name, property, schema)));
+            let required: HashSet<&String> = schema.required.iter().collect();
+            fields.extend(own.map(|(name, property)| builder.field(name, property, required.contains(name))));
             let mut root = Struct::new(format!("{package}.{}.{kind}", version.name), fields);
             root.preserve_unknown = schema.preserve_unknown;
             root.kinds = vec![gvk(kind)];
@@ -143,9 +144,9 @@ impl Builder {
         }
     }
 
-    fn field(&mut self, name: &str, schema: &Schema, parent: &Schema) -> Field {
+    fn field(&mut self, name: &str, schema: &Schema, required: bool) -> Field {
         let mut field = Field::new(name.to_owned(), self.ty(schema));
-        field.required = parent.required.iter().any(|r| r == name);
+        field.required = required;
         field.nullable = schema.nullable;
         field.default = schema.default.as_ref().map(|d| Name::Owned(d.to_string()));
         let texts = schema.allowed.iter().filter_map(|v| v.as_str().map(|s| Name::Owned(s.to_owned())));
@@ -198,9 +199,11 @@ impl Builder {
             fields.push(Field::new("kind", Type::String(Name::Borrowed(""))));
             fields.push(Field::new("metadata", Type::Struct(meta)));
         }
+        let own = fields.len();
+        let required: HashSet<&String> = schema.required.iter().collect();
         for (name, property) in &schema.properties {
-            if !fields.iter().any(|f| f.name == *name) {
-                fields.push(self.field(name, property, schema));
+            if !fields[..own].iter().any(|f| f.name == *name) {
+                fields.push(self.field(name, property, required.contains(name)));
             }
         }
         let mut s = Struct::new(Name::Borrowed(""), fields);

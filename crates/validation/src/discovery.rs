@@ -118,7 +118,7 @@ fn addresses(endpoint: &Value, kind: &str, ctx: &Context<'_>, path: &Path<'_>, e
         }
         let before = errs.len();
         match kind {
-            "IPv4" => net::valid_ip(&item, address, &[], errs),
+            "IPv4" => net::valid_ip(&item, address, &net::Before::default(), errs),
             "IPv6" => net::canonical_ip(&item, address, errs),
             "FQDN" => {
                 full_domain_name(address, &item, errs);

@@ -12,16 +12,16 @@ pub(crate) trait Shown: Sized {
         None
     }
 
-    /// Today's text.
-    fn shown(self) -> String;
+    /// Today's text; where more than `max` bytes of it are made, it may end there.
+    fn shown(&self, max: usize) -> String;
 }
 
 /// A text that is already rendered.
 pub(crate) struct Raw(pub(crate) String);
 
 impl Shown for Raw {
-    fn shown(self) -> String {
-        self.0
+    fn shown(&self, _: usize) -> String {
+        self.0.clone()
     }
 }
 
@@ -33,31 +33,31 @@ impl Shown for Bytes<'_> {
         Some(golang::syntax::bytes(self.0))
     }
 
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         go_quote(self.0)
     }
 }
 
 impl Shown for &str {
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         go_quote(self)
     }
 }
 
 impl Shown for &String {
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         go_quote(self)
     }
 }
 
 impl Shown for i64 {
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         self.to_string()
     }
 }
 
 impl Shown for bool {
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         self.to_string()
     }
 }
@@ -67,22 +67,22 @@ impl Shown for &Value {
         golang::syntax::untyped(self)
     }
 
-    fn shown(self) -> String {
-        match self {
+    fn shown(&self, max: usize) -> String {
+        match *self {
             Value::String(s) => go_quote(s),
-            other => golang::json(other),
+            other => golang::json_within(other, max),
         }
     }
 }
 
 impl Shown for Option<&str> {
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         self.map_or_else(|| "null".to_owned(), go_quote)
     }
 }
 
 impl Shown for Option<i64> {
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         self.map_or_else(|| "null".to_owned(), |n| n.to_string())
     }
 }
@@ -106,26 +106,37 @@ pub(crate) trait Errs {
     fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>);
 }
 
-fn error(kind: ErrorType, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) -> Error {
-    let go_syntax = value.go_syntax();
-    Error { kind, field: path.to_string(), value: value.shown(), go_syntax, detail: detail.into() }
+/// An error. Of a value that is longer than `max` bytes not much more is made.
+fn error(
+    kind: ErrorType,
+    path: &Path<'_>,
+    value: &impl Shown,
+    detail: impl Into<String>,
+    max: usize,
+) -> Error {
+    let shown = value.shown(max);
+    let go_syntax = if shown.len() > max { None } else { value.go_syntax() };
+    Error { kind, field: path.to_string(), value: shown, go_syntax, detail: detail.into() }
 }
 
 /// So many errors are collected: nobody reads more, and a list of a hundred thousand wrong items has as many.
 const ERRORS_MAX: usize = 10_000;
 /// Behind so many errors, long values are cut: each item of a list may be wrong because of the whole list.
 const WHOLE_VALUES: usize = 32;
-/// To so many characters.
-const VALUE_MAX_CHARS: usize = 4096;
+/// To so many bytes.
+const VALUE_MAX_BYTES: usize = 4096;
 
-/// Adds an error, within the limits.
-fn add(list: &mut ErrorList, make: impl FnOnce() -> Error) {
+/// Adds an error, within the limits. What makes it is told how long its value may be: a list of a hundred thousand items
+/// must not be written ten thousand times.
+fn add(list: &mut ErrorList, make: impl FnOnce(usize) -> Error) {
     if list.len() >= ERRORS_MAX {
         return;
     }
-    let mut error = make();
-    if list.len() >= WHOLE_VALUES && error.value.len() > VALUE_MAX_CHARS {
-        error.value = error.value.chars().take(VALUE_MAX_CHARS).collect();
+    let max = if list.len() < WHOLE_VALUES { usize::MAX } else { VALUE_MAX_BYTES };
+    let mut error = make(max);
+    if error.value.len() > max {
+        let end = (0..=max).rev().find(|end| error.value.is_char_boundary(*end));
+        error.value.truncate(end.unwrap_or(0));
         error.go_syntax = None;
     }
     list.push(error);
@@ -133,59 +144,59 @@ fn add(list: &mut ErrorList, make: impl FnOnce() -> Error) {
 
 impl Errs for ErrorList {
     fn required(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        add(self, || Error::required(path, detail));
+        add(self, |_| Error::required(path, detail));
     }
 
     fn forbidden(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        add(self, || Error::forbidden(path, detail));
+        add(self, |_| Error::forbidden(path, detail));
     }
 
     fn invalid(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        add(self, || error(ErrorType::Invalid, path, value, detail));
+        add(self, |max| error(ErrorType::Invalid, path, &value, detail, max));
     }
 
     fn invalid_bare(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        add(self, || Error::invalid_text(path, "", detail));
+        add(self, |_| Error::invalid_text(path, "", detail));
     }
 
     fn invalid_each(&mut self, path: &Path<'_>, value: &str, messages: Vec<String>) {
         for message in messages {
-            add(self, || Error::invalid_text(path, go_quote(value), message));
+            add(self, |_| Error::invalid_text(path, go_quote(value), message));
         }
     }
 
     fn duplicate(&mut self, path: &Path<'_>, value: impl Shown) {
-        add(self, || error(ErrorType::Duplicate, path, value, ""));
+        add(self, |max| error(ErrorType::Duplicate, path, &value, "", max));
     }
 
     fn duplicate_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        add(self, || error(ErrorType::Duplicate, path, value, detail));
+        add(self, |max| error(ErrorType::Duplicate, path, &value, detail, max));
     }
 
     fn not_found(&mut self, path: &Path<'_>, value: impl Shown) {
-        add(self, || error(ErrorType::NotFound, path, value, ""));
+        add(self, |max| error(ErrorType::NotFound, path, &value, "", max));
     }
 
     fn not_found_because(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
-        add(self, || error(ErrorType::NotFound, path, value, detail));
+        add(self, |max| error(ErrorType::NotFound, path, &value, detail, max));
     }
 
     fn not_supported(&mut self, path: &Path<'_>, value: impl Shown, supported: &[&str]) {
         let list: Vec<String> = supported.iter().map(|s| go_quote(s)).collect();
         let detail =
             if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };
-        add(self, || error(ErrorType::NotSupported, path, value, detail));
+        add(self, |max| error(ErrorType::NotSupported, path, &value, detail, max));
     }
 
     fn too_long(&mut self, path: &Path<'_>, max_bytes: usize) {
-        add(self, || Error::too_long(path, max_bytes));
+        add(self, |_| Error::too_long(path, max_bytes));
     }
 
     fn too_many(&mut self, path: &Path<'_>, actual: usize, max: usize) {
-        add(self, || Error::too_many(path, actual, max));
+        add(self, |_| Error::too_many(path, actual, max));
     }
 
     fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>) {
-        add(self, || error(ErrorType::Internal, path, Raw(String::new()), detail));
+        add(self, |max| error(ErrorType::Internal, path, &Raw(String::new()), detail, max));
     }
 }

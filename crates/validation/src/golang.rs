@@ -57,31 +57,69 @@ enum Node {
     Map(Vec<(String, Node)>),
 }
 
-fn of_kind(kind: &str, value: &Value) -> Node {
+/// How many bytes of text are still wanted. A value's text ends behind them, between two of its parts.
+struct Wanted(usize);
+
+impl Wanted {
+    fn leaf(&mut self, text: String) -> Node {
+        self.0 = self.0.saturating_sub(text.len());
+        Node::Leaf(text)
+    }
+
+    fn list<T>(&mut self, items: &[T], mut make: impl FnMut(&T, &mut Wanted) -> Node) -> Node {
+        let mut out = Vec::new();
+        for item in items {
+            if self.0 == 0 {
+                break;
+            }
+            out.push(make(item, self));
+        }
+        Node::List(out)
+    }
+
+    fn map(&mut self, fields: &api::Object, make: impl Fn(&Value, &mut Wanted) -> Node) -> Node {
+        let mut out = Vec::new();
+        for (key, value) in fields {
+            if self.0 == 0 {
+                break;
+            }
+            self.0 = self.0.saturating_sub(key.len());
+            out.push((key.clone(), make(value, self)));
+        }
+        Node::Map(out)
+    }
+}
+
+fn of_kind(kind: &str, value: &Value, wanted: &mut Wanted) -> Node {
     if let Some(inner) = kind.strip_prefix('*') {
-        return if value.is_null() { Node::Leaf("null".into()) } else { of_kind(inner, value) };
+        return if value.is_null() { Node::Leaf("null".into()) } else { of_kind(inner, value, wanted) };
     }
     if let Some(inner) = kind.strip_prefix('[') {
         return match value.as_array() {
-            Some(items) => Node::List(items.iter().map(|v| of_kind(inner, v)).collect()),
+            Some(items) => wanted.list(items, |v, wanted| of_kind(inner, v, wanted)),
             None => Node::Leaf("null".into()),
         };
     }
     if let Some(inner) = kind.strip_prefix('{') {
         return match value.as_object() {
-            Some(map) => Node::Map(map.iter().map(|(k, v)| (k.clone(), of_kind(inner, v))).collect()),
+            Some(map) => wanted.map(map, |v, wanted| of_kind(inner, v, wanted)),
             None => Node::Leaf("null".into()),
         };
     }
     match kind {
-        "s" => Node::Leaf(quoted(value.text())),
+        "s" => wanted.leaf(quoted(value.text())),
         "i" | "f" | "x" if value.is_null() => Node::Leaf("0".into()),
         "b" if value.is_null() => Node::Leaf("false".into()),
-        "q" => Node::Leaf(quoted(&Quantity::shown(value))),
-        "s?" | "i" | "f" | "x" | "b" | "t" | "r" => any(value),
-        "apiextensions.JSONSchemaPropsOrBool" => either(value, "Allows", Node::Leaf(any_bool(value)), false),
-        "apiextensions.JSONSchemaPropsOrArray" => either(value, "JSONSchemas", of_kind(SCHEMAS, value), true),
-        name => Node::Map(struct_fields(name, value)),
+        "q" => wanted.leaf(quoted(&Quantity::shown(value))),
+        "s?" | "i" | "f" | "x" | "b" | "t" | "r" => any(value, wanted),
+        "apiextensions.JSONSchemaPropsOrBool" => {
+            either(value, "Allows", Node::Leaf(any_bool(value)), false, wanted)
+        }
+        "apiextensions.JSONSchemaPropsOrArray" => {
+            let schemas = of_kind(SCHEMAS, value, wanted);
+            either(value, "JSONSchemas", schemas, true, wanted)
+        }
+        name => Node::Map(struct_fields(name, value, wanted)),
     }
 }
 
@@ -92,37 +130,41 @@ fn any_bool(value: &Value) -> String {
 }
 
 /// A union of a schema and something else: Go has a field for each.
-fn either(value: &Value, other: &str, shown: Node, schema_first: bool) -> Node {
+fn either(value: &Value, other: &str, shown: Node, schema_first: bool, wanted: &mut Wanted) -> Node {
     let schema = if value.is_object() { value } else { &NULL };
-    let schema = ("Schema".to_owned(), of_kind("*apiextensions.JSONSchemaProps", schema));
+    let schema = ("Schema".to_owned(), of_kind("*apiextensions.JSONSchemaProps", schema, wanted));
     let other = (other.to_owned(), shown);
     Node::Map(if schema_first { vec![schema, other] } else { vec![other, schema] })
 }
 
-fn struct_fields(name: &str, value: &Value) -> Vec<(String, Node)> {
+fn struct_fields(name: &str, value: &Value, wanted: &mut Wanted) -> Vec<(String, Node)> {
     let mut out = Vec::new();
     for field in types().get(name).map_or(&[][..], Vec::as_slice) {
+        if wanted.0 == 0 {
+            break;
+        }
         if field.shown == "-" {
             // Object metadata is a field of its own on the wire.
             let inner = if field.kind == "metav1.ObjectMeta" { value.sub("metadata") } else { value };
-            out.extend(struct_fields(field.kind, inner));
+            out.extend(struct_fields(field.kind, inner, wanted));
             continue;
         }
         if name == "core.PodSpec" && field.key == "securityContext" {
-            out.push((field.shown.to_owned(), pod_security_context(value)));
+            out.push((field.shown.to_owned(), pod_security_context(value, wanted)));
             continue;
         }
         let v = value.sub(field.key);
         if field.omit_empty && is_zero(v) {
             continue;
         }
-        out.push((field.shown.to_owned(), of_kind(field.kind, v)));
+        wanted.0 = wanted.0.saturating_sub(field.shown.len());
+        out.push((field.shown.to_owned(), of_kind(field.kind, v, wanted)));
     }
     out
 }
 
 /// The internal type keeps the host namespaces in the security context, which always exists.
-fn pod_security_context(spec: &Value) -> Node {
+fn pod_security_context(spec: &Value, wanted: &mut Wanted) -> Node {
     const FROM_SPEC: &[&str] = &["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"];
     let context = spec.sub("securityContext");
     let fields = types().get("core.PodSecurityContext").map_or(&[][..], Vec::as_slice);
@@ -131,7 +173,7 @@ fn pod_security_context(spec: &Value) -> Node {
             .iter()
             .map(|f| {
                 let from = if FROM_SPEC.contains(&f.key) { spec } else { context };
-                (f.shown.to_owned(), of_kind(f.kind, from.sub(f.key)))
+                (f.shown.to_owned(), of_kind(f.kind, from.sub(f.key), wanted))
             })
             .collect(),
     )
@@ -149,12 +191,12 @@ pub(crate) fn is_zero(value: &Value) -> bool {
     }
 }
 
-fn any(value: &Value) -> Node {
+fn any(value: &Value, wanted: &mut Wanted) -> Node {
     match value {
-        Value::String(s) => Node::Leaf(quoted(s)),
-        Value::Array(items) => Node::List(items.iter().map(any).collect()),
-        Value::Object(map) => Node::Map(map.iter().map(|(k, v)| (k.clone(), any(v))).collect()),
-        other => Node::Leaf(other.to_string()),
+        Value::String(s) => wanted.leaf(quoted(s)),
+        Value::Array(items) => wanted.list(items, any),
+        Value::Object(map) => wanted.map(map, any),
+        other => wanted.leaf(other.to_string()),
     }
 }
 
@@ -230,15 +272,24 @@ fn pretty(node: &Node, depth: usize, out: &mut String) {
 
 /// Any JSON as Go's `json.Marshal` writes it.
 pub(crate) fn json(value: &Value) -> String {
+    json_within(value, usize::MAX)
+}
+
+/// As [`json`], and not much more than `max` bytes of it.
+pub(crate) fn json_within(value: &Value, max: usize) -> String {
     let mut out = String::new();
-    compact(&any(value), &mut out);
+    compact(&any(value, &mut Wanted(max)), &mut out);
     out
 }
 
 /// A value of a kind (see the module's text) as Go writes the internal type.
 pub(crate) fn typed(kind: &str, value: &Value) -> String {
+    typed_within(kind, value, usize::MAX)
+}
+
+fn typed_within(kind: &str, value: &Value, max: usize) -> String {
     let mut out = String::new();
-    compact(&of_kind(kind, value), &mut out);
+    compact(&of_kind(kind, value, &mut Wanted(max)), &mut out);
     out
 }
 
@@ -258,8 +309,8 @@ impl Shown for Typed<'_> {
         syntax::of(self.kind, self.value)
     }
 
-    fn shown(self) -> String {
-        typed(self.kind, self.value)
+    fn shown(&self, max: usize) -> String {
+        typed_within(self.kind, self.value, max)
     }
 }
 
@@ -267,7 +318,7 @@ impl Shown for Typed<'_> {
 pub(crate) fn diff(kind: &str, old: &Value, new: &Value) -> String {
     let text = |value: &Value| {
         let mut out = String::new();
-        pretty(&of_kind(kind, value), 0, &mut out);
+        pretty(&of_kind(kind, value, &mut Wanted(usize::MAX)), 0, &mut out);
         out
     };
     unified(&text(old), &text(new))

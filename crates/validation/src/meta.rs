@@ -86,7 +86,7 @@ pub(crate) fn kube_object_meta_update(new: &Value, old: &Value, errs: &mut Error
 pub(crate) fn object_meta_update(new: &Value, old: &Value, errs: &mut ErrorList) {
     let (new, old) = (new.sub("metadata"), old.sub("metadata"));
     if old.at("deletionTimestamp").is_some() {
-        let before = old.strs("finalizers");
+        let before: HashSet<&str> = old.strs("finalizers").into_iter().collect();
         let mut extra: Vec<&str> =
             new.strs("finalizers").into_iter().filter(|f| !before.contains(f)).collect();
         extra.sort_unstable();

@@ -1,5 +1,6 @@
 //! IP addresses and CIDR values (`k8s.io/apimachinery/pkg/util/validation/ip.go`).
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use api::field::{ErrorList, Path};
@@ -63,9 +64,12 @@ fn parse_strict(path: &Path<'_>, value: &str, errs: &mut ErrorList) -> Option<Ip
     None
 }
 
+/// What an object had before it was changed.
+pub(crate) type Before<'a> = HashSet<&'a str>;
+
 /// `IsValidIPForLegacyField`: strict, but any form of a valid address; values in `old` pass.
-pub(crate) fn valid_ip(path: &Path<'_>, value: &str, old: &[&str], errs: &mut ErrorList) {
-    if !old.contains(&value) {
+pub(crate) fn valid_ip(path: &Path<'_>, value: &str, old: &Before<'_>, errs: &mut ErrorList) {
+    if !old.contains(value) {
         parse_strict(path, value, errs);
     }
 }
@@ -197,8 +201,8 @@ fn parse_cidr(path: &Path<'_>, value: &str, errs: &mut ErrorList) -> Option<Cidr
 }
 
 /// `IsValidCIDRForLegacyField`; values in `old` pass.
-pub(crate) fn valid_cidr(path: &Path<'_>, value: &str, old: &[&str], errs: &mut ErrorList) {
-    if !old.contains(&value) {
+pub(crate) fn valid_cidr(path: &Path<'_>, value: &str, old: &Before<'_>, errs: &mut ErrorList) {
+    if !old.contains(value) {
         parse_cidr(path, value, errs);
     }
 }
@@ -274,9 +278,9 @@ mod tests {
         assert_eq!(parse_ip_sloppy("010.0.0.1"), Some(IpAddr::from([10, 0, 0, 1])));
         let mut errs = ErrorList::new();
         let path = Path::new("ip");
-        valid_ip(&path, "010.0.0.1", &[], &mut errs);
-        valid_ip(&path, "::ffff:1.2.3.4", &[], &mut errs);
-        valid_ip(&path, "x", &["x"], &mut errs);
+        valid_ip(&path, "010.0.0.1", &Before::default(), &mut errs);
+        valid_ip(&path, "::ffff:1.2.3.4", &Before::default(), &mut errs);
+        valid_ip(&path, "x", &Before::from(["x"]), &mut errs);
         canonical_ip(&path, "FE80::1", &mut errs);
         let texts: Vec<String> = errs.iter().map(|e| e.detail.clone()).collect();
         assert_eq!(
@@ -292,8 +296,8 @@ mod tests {
     #[test]
     fn networks_have_no_host_bits() {
         let mut errs = ErrorList::new();
-        valid_cidr(&Path::new("c"), "10.0.0.1/8", &[], &mut errs);
-        valid_cidr(&Path::new("c"), "0.0.0.0/0", &[], &mut errs);
+        valid_cidr(&Path::new("c"), "10.0.0.1/8", &Before::default(), &mut errs);
+        valid_cidr(&Path::new("c"), "0.0.0.0/0", &Before::default(), &mut errs);
         assert_eq!(errs.len(), 1);
         let net = Cidr::parse("10.0.0.0/8").unwrap();
         assert!(net.contains(IpAddr::from([10, 9, 8, 7])));

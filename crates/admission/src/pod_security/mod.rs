@@ -7,6 +7,8 @@ pub mod checks;
 pub mod namespace;
 pub mod policy;
 
+use std::collections::HashMap;
+
 use api::Value;
 
 pub use policy::{Level, LevelVersion, Policy, Version};
@@ -71,10 +73,9 @@ pub fn is_significant(pod: &Value, old: &Value) -> bool {
             return true;
         }
     }
-    let was = list(old, "ephemeralContainers");
-    list(pod, "ephemeralContainers").iter().any(|(name, image)| {
-        was.iter().find(|(old, _)| old == name).is_none_or(|(_, old_image)| old_image != image)
-    })
+    // Of equal names the first counts.
+    let was: HashMap<String, String> = list(old, "ephemeralContainers").into_iter().rev().collect();
+    list(pod, "ephemeralContainers").iter().any(|(name, image)| was.get(name) != Some(image))
 }
 
 #[cfg(test)]

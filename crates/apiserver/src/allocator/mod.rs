@@ -8,7 +8,7 @@ mod service;
 
 pub use bitmap::{Range, RangeError};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::Ipv4Addr;
 
 use api::Value;
@@ -27,7 +27,7 @@ pub struct Held {
 }
 
 /// One thing of a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Thing {
     Address(Ipv4Addr),
     Port(u16),
@@ -171,11 +171,10 @@ impl Allocators {
             things.push(Thing::Address(address));
         }
         let port = |v: &Value| v.as_u64().and_then(|p| u16::try_from(p).ok()).filter(|p| *p > 0);
-        let ports = obj::at(service, "spec.ports").and_then(Value::as_array);
-        for entry in ports.into_iter().flatten() {
-            let port = entry.get("nodePort").and_then(port).map(Thing::Port);
-            things.extend(port.filter(|p| !things.contains(p)));
-        }
+        let ports = obj::at(service, "spec.ports").and_then(Value::as_array).into_iter().flatten();
+        let ports = ports.filter_map(|entry| entry.get("nodePort").and_then(port));
+        let mut seen = HashSet::new();
+        things.extend(ports.filter(|p| seen.insert(*p)).map(Thing::Port));
         if let Some(port) = obj::at(service, "spec.healthCheckNodePort").and_then(port) {
             things.push(Thing::Port(port));
         }

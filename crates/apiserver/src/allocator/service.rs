@@ -1,5 +1,7 @@
 //! What services get: a cluster address and the fields that follow from it; `ports` has the rest.
 
+use std::collections::{HashMap, HashSet};
+
 use api::Value;
 use api::field::{Error, Path};
 use api::status::ApiError;
@@ -55,7 +57,7 @@ impl Allocators {
             held.release(ctx).await;
             return Err(error);
         }
-        let now = Allocators::things(service);
+        let now: HashSet<Thing> = Allocators::things(service).into_iter().collect();
         held.given_up = Allocators::things(old).into_iter().filter(|t| !now.contains(t)).collect();
         Ok(held)
     }
@@ -163,10 +165,12 @@ fn patch_from_old(service: &mut Value, old: &Value) {
     if !(ports::has_ports(service) && ports::has_ports(old)) {
         return;
     }
-    let before: Vec<Value> =
-        obj::at(old, "spec.ports").and_then(Value::as_array).cloned().unwrap_or_default();
     let id = |p: &Value| (p.get("port").cloned(), p.get("protocol").cloned());
-    let mut used: Vec<u64> = Vec::new();
+    let mut before = HashMap::new();
+    for port in obj::at(old, "spec.ports").and_then(Value::as_array).into_iter().flatten() {
+        before.entry(id(port)).or_insert(port);
+    }
+    let mut used: HashSet<u64> = HashSet::new();
     let entries = service.get_mut("spec").and_then(|s| s.get_mut("ports")).and_then(Value::as_array_mut);
     let Some(entries) = entries else { return };
     used.extend(entries.iter().filter_map(|p| p.get("nodePort").and_then(Value::as_u64)).filter(|p| *p > 0));
@@ -174,11 +178,11 @@ fn patch_from_old(service: &mut Value, old: &Value) {
         if port.get("nodePort").and_then(Value::as_u64).unwrap_or(0) != 0 {
             continue;
         }
-        let same = before.iter().find(|p| id(p) == id(port));
+        let same = before.get(&id(port));
         let number =
             same.and_then(|p| p.get("nodePort")).and_then(Value::as_u64).filter(|n| !used.contains(n));
         if let (Some(number), Some(entry)) = (number, port.as_object_mut()) {
-            used.push(number);
+            used.insert(number);
             entry.insert("nodePort".into(), number.into());
         }
     }

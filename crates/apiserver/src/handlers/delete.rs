@@ -1,6 +1,8 @@
 //! DELETE of one object or of a collection: grace, finalizers, propagation, preconditions
 //! (`registry/generic/registry/store.go`, `registry/rest/delete.go`).
 
+use std::collections::HashSet;
+
 use api::status::{ApiError, GroupName};
 use api::{Object, Value};
 use jiff::{SignedDuration, Timestamp};
@@ -375,7 +377,8 @@ fn set_gc_finalizers(ctx: &Ctx, object: &mut Value, options: &DeleteOptions) {
     if foreground {
         after.push(FOREGROUND.to_owned());
     }
-    let same = before.len() == after.len() && after.iter().all(|f| before.contains(f));
+    let known: HashSet<&String> = before.iter().collect();
+    let same = before.len() == after.len() && after.iter().all(|f| known.contains(f));
     if !same {
         obj::set_finalizers(object, &after);
     }

@@ -1,5 +1,6 @@
 //! `metadata.managedFields` and server-side apply: calls into `patch::apply`.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use api::decode::zero;
@@ -299,14 +300,20 @@ pub fn keep_times(object: &mut Value, old: &Value) {
 
 /// Whether two lists have the same entries, in any order and at any times.
 fn same_but_times(a: &[Value], b: &[Value]) -> bool {
-    fn timeless(entry: &Value) -> impl Iterator<Item = (&String, &Value)> {
-        entry.as_object().into_iter().flatten().filter(|(name, _)| *name != "time")
+    fn timeless(entry: &Value) -> Vec<(&String, &Value)> {
+        entry.as_object().into_iter().flatten().filter(|(name, _)| *name != "time").collect()
     }
-    let mut left: Vec<&Value> = b.iter().collect();
+    let mut left: HashMap<Vec<(&String, &Value)>, usize> = HashMap::new();
+    for entry in b {
+        *left.entry(timeless(entry)).or_default() += 1;
+    }
     a.len() == b.len()
-        && a.iter().all(|entry| {
-            let found = left.iter().position(|other| timeless(entry).eq(timeless(other)));
-            found.map(|at| left.swap_remove(at)).is_some()
+        && a.iter().all(|entry| match left.get_mut(&timeless(entry)) {
+            Some(0) | None => false,
+            Some(count) => {
+                *count -= 1;
+                true
+            }
         })
 }
 

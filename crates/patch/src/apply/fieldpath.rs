@@ -152,6 +152,15 @@ impl Set {
         self.members.contains(element)
     }
 
+    /// Whether the other set has all paths of this one.
+    pub fn within(&self, other: &Set) -> bool {
+        self.members.is_subset(&other.members)
+            && self
+                .children
+                .iter()
+                .all(|(e, c)| c.is_empty() || other.children.get(e).is_some_and(|o| c.within(o)))
+    }
+
     /// Puts an element in, itself or what is below it; it was not there before.
     pub(crate) fn attach(&mut self, element: Element, itself: bool, below: Set) {
         if below.is_empty() {
@@ -327,6 +336,20 @@ mod tests {
         assert_eq!(
             set(fields).paths(),
             [r#".spec.containers[name="c"]"#, r#".spec.containers[name="c"].image"#]
+        );
+    }
+
+    #[test]
+    fn a_set_is_within_another_that_has_all_its_paths() {
+        let small = set(json!({"f:spec": {"f:list": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}}}}}));
+        let large = set(
+            json!({"f:spec": {"f:a": {}, "f:list": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:b": {}}}}}),
+        );
+        assert!(small.within(&large) && small.within(&small) && Set::default().within(&small));
+        assert!(!large.within(&small));
+        assert!(
+            !set(json!({"f:spec": {}})).within(&small),
+            "the path itself is another than what is below it"
         );
     }
 

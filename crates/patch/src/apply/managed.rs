@@ -9,7 +9,7 @@ use api::{Object, Value};
 use super::fieldpath::Set;
 
 /// What makes two entries the same manager.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ManagerId {
     /// `Apply`, or else `Update`.
     pub applies: bool,

@@ -8,6 +8,7 @@
 //!   update: live ──► new object; whoever changed a field owns it, whoever owned it does not any more
 //! ```
 
+use std::collections::HashMap;
 use std::collections::btree_map::Entry;
 use std::sync::LazyLock;
 
@@ -194,7 +195,9 @@ fn apply_managed<V: Versions>(
     let time = last.as_ref().and_then(|l| l.time.clone());
     managers.insert(id.clone(), Owned { version: request.version.to_owned(), time, set });
     let new = match &last {
-        Some(last) if !last.set.is_empty() => prune(&merged, &managers, last, request),
+        Some(last) if !last.set.is_empty() && !gives_up_nothing(last, &managers, schema, request) => {
+            prune(&merged, &managers, last, request)
+        }
         _ => merged,
     };
     let (mut managers, _) = change(live, &new, managers, Some(&id), force, request)?;
@@ -209,6 +212,20 @@ fn apply_managed<V: Versions>(
         }
     }
     Ok((new, managers))
+}
+
+/// Whether all that `last` owned is still owned, so that [`prune`] would take nothing away. It is sure only where nothing is
+/// converted and each owned path has its way owned as well; then most of an apply's work is saved.
+fn gives_up_nothing<V: Versions>(
+    last: &Owned,
+    managers: &Managers,
+    schema: &V::Schema,
+    request: &Request<'_, V>,
+) -> bool {
+    managers.values().all(|owned| owned.version == last.version)
+        && last.version == request.version
+        && managers.values().any(|owned| last.set.within(&owned.set))
+        && typed::is_rooted(&last.set, schema)
 }
 
 /// Takes away what `last` owned and nobody owns any more.
@@ -227,11 +244,13 @@ fn prune<V: Versions>(
     let mut pruned = typed::remove(&at_last, &last_set, &schema);
     // Other managers keep what they own, in whichever version they named it.
     let mut by_version: Vec<(&str, Set)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for owned in managers.values() {
-        match by_version.iter_mut().find(|(v, _)| *v == owned.version) {
-            Some((_, set)) => *set = set.union(&owned.set),
-            None => by_version.push((&owned.version, owned.set.clone())),
-        }
+        let at = *places.entry(&owned.version).or_insert_with(|| {
+            by_version.push((&owned.version, Set::default()));
+            by_version.len() - 1
+        });
+        by_version[at].1.extend(owned.set.clone());
     }
     by_version.sort_by_key(|(v, _)| *v != last.version);
     for (version, owned) in &by_version {
@@ -281,7 +300,8 @@ fn change<V: Versions>(
         Some(comparison)
     };
     let comparison = compare_in(request.version).unwrap_or_default();
-    let mut known: Vec<(String, Option<(Comparison, Set)>)> = Vec::new();
+    // The differences in the versions of other managers, and the changed fields of each.
+    let mut known: HashMap<String, Option<(Comparison, Set)>> = HashMap::new();
     let mut conflicts = Conflicts::new();
     // A new object has no managers yet.
     let changed = if managers.is_empty() { Set::default() } else { comparison.changed() };
@@ -292,14 +312,13 @@ fn change<V: Versions>(
         let changed = if owned.version == request.version {
             Some(&changed)
         } else {
-            if !known.iter().any(|(v, _)| *v == owned.version) {
-                let there = compare_in(&owned.version).map(|c| {
+            let there = known.entry(owned.version.clone()).or_insert_with(|| {
+                compare_in(&owned.version).map(|c| {
                     let changed = c.changed();
                     (c, changed)
-                });
-                known.push((owned.version.clone(), there));
-            }
-            known.iter().find(|(v, _)| *v == owned.version).and_then(|(_, c)| c.as_ref()).map(|(_, c)| c)
+                })
+            });
+            there.as_ref().map(|(_, changed)| changed)
         };
         let conflict = changed.map(|changed| owned.set.intersection(changed)).unwrap_or_default();
         if !conflict.is_empty() {
@@ -309,6 +328,7 @@ fn change<V: Versions>(
     if !force && !conflicts.is_empty() {
         return Err(conflicts);
     }
+    let conflicts: HashMap<ManagerId, Set> = conflicts.into_iter().collect();
     managers.retain(|id, owned| {
         if Some(id) == workflow {
             return true;
@@ -316,12 +336,11 @@ fn change<V: Versions>(
         let removed = if owned.version == request.version {
             Some(&comparison.removed)
         } else {
-            let there = known.iter().find(|(v, _)| *v == owned.version);
-            there.and_then(|(_, c)| c.as_ref()).map(|(c, _)| &c.removed)
+            known.get(&owned.version).and_then(Option::as_ref).map(|(c, _)| &c.removed)
         };
         // A version that is not served any more takes its managers along.
         let Some(removed) = removed else { return false };
-        if let Some((_, conflict)) = conflicts.iter().find(|(of, _)| of == id) {
+        if let Some(conflict) = conflicts.get(id) {
             owned.set.subtract(conflict);
         }
         owned.set.subtract(removed);
@@ -337,26 +356,26 @@ fn cap(managers: &mut Managers) {
         managers.iter().filter(|(id, _)| !id.applies).map(|(id, o)| (id.clone(), o.time.clone())).collect();
     let mut excess = updaters.len().saturating_sub(UPDATE_MANAGERS_MAX);
     updaters.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
-    let mut first_of_version: Vec<ManagerId> = Vec::new();
+    let mut first_of_version: HashMap<String, ManagerId> = HashMap::new();
     for (id, _) in updaters {
         if excess == 0 {
             return;
         }
-        let Some(first) = first_of_version.iter().find(|f| f.version == id.version).cloned() else {
-            first_of_version.push(id);
+        let Some(first) = first_of_version.get(&id.version) else {
+            first_of_version.insert(id.version.clone(), id);
             continue;
         };
         let bucket =
             ManagerId { name: "ancient-changes".to_owned(), subresource: String::new(), ..id.clone() };
         if !managers.contains_key(&bucket)
-            && let Some(owned) = managers.remove(&first)
+            && let Some(owned) = managers.remove(first)
         {
             managers.insert(bucket.clone(), owned);
         }
         if let Some(folded) = managers.remove(&id)
             && let Some(owned) = managers.get_mut(&bucket)
         {
-            owned.set = owned.set.union(&folded.set);
+            owned.set.extend(folded.set);
             owned.time = folded.time;
             excess -= 1;
         }

@@ -14,7 +14,7 @@ mod validate;
 
 pub use compare::{Comparison, compare};
 pub use merge::merge;
-pub use remove::{ensure_named_fields, remove};
+pub use remove::{ensure_named_fields, is_rooted, remove};
 pub use validate::validate;
 
 /// How the values of a type are owned.

@@ -310,11 +310,12 @@ pub(crate) fn validating_binding_create(object: &Value, _: &Context<'_>, errs: &
     let spec = object.sub("spec");
     let path = SPEC.child("validationActions");
     let actions = spec.strs("validationActions");
+    let mut seen = HashSet::new();
     for (i, action) in actions.iter().enumerate() {
         if !ACTIONS.contains(action) {
             errs.not_supported(&path.index(i), *action, ACTIONS);
         }
-        if actions[..i].contains(action) {
+        if !seen.insert(action) {
             errs.duplicate(&path.index(i), *action);
         }
     }

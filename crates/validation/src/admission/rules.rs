@@ -87,7 +87,7 @@ fn resources(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     if list.is_empty() {
         errs.required(path, "");
     }
-    let (mut all_below, mut of_all): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let (mut all_below, mut of_all): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
     let mut plain = false;
     for (i, resource) in list.iter().enumerate() {
         if resource.is_empty() {
@@ -113,10 +113,10 @@ fn resources(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
             );
         }
         if sub == "*" {
-            all_below.push(name);
+            all_below.insert(name);
         }
         if name == "*" {
-            of_all.push(sub);
+            of_all.insert(sub);
         }
     }
     let quoted = v.sub("resources");
@@ -200,9 +200,10 @@ pub(super) fn match_resources(v: &Value, path: &Path<'_>, errs: &mut ErrorList) 
             let path = list.index(i);
             let resource_names = path.child("resourceNames");
             let all = r.strs("resourceNames");
+            let mut seen = HashSet::new();
             for (j, name) in all.iter().enumerate() {
                 errs.invalid_each(&resource_names.index(j), name, names::is_path_segment(name));
-                if all[..j].contains(name) {
+                if !seen.insert(name) {
                     errs.duplicate(&resource_names.index(j), *name);
                 }
             }

@@ -1,5 +1,7 @@
 //! Failure and success policies of jobs, and lists of completion indexes.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -91,11 +93,12 @@ fn exit_codes(codes: &Value, spec: &Value, path: &Path<'_>, errs: &mut ErrorList
     } else if values.len() > 255 {
         errs.too_many(&list, values.len(), 255);
     }
+    let mut seen = HashSet::new();
     for (i, value) in values.iter().enumerate() {
         if operator == "In" && *value == 0 {
             errs.invalid(&list.index(i), *value, "must not be 0 for the In operator");
         }
-        if values[..i].contains(value) {
+        if !seen.insert(value) {
             errs.duplicate(&list.index(i), *value);
         }
     }
@@ -195,11 +198,21 @@ pub(super) fn overlap(completed: &str, failed: &str, completions: i64) -> Option
     let parse = |text: &str| -> Vec<(i64, i64)> {
         text.split(',').filter_map(|i| parse_interval(i, completions).ok()).collect()
     };
-    let failed = parse(failed);
-    parse(completed)
-        .iter()
-        .flat_map(|c| failed.iter().filter(|f| c.0 <= f.1 && f.0 <= c.1).map(|f| c.0.max(f.0)))
-        .min()
+    let sorted = |text: &str| {
+        let mut intervals = parse(text);
+        intervals.sort_unstable();
+        intervals
+    };
+    let (completed, failed) = (sorted(completed), sorted(failed));
+    let (mut c, mut f) = (completed.iter().peekable(), failed.iter().peekable());
+    while let (Some(a), Some(b)) = (c.peek(), f.peek()) {
+        match (a.1 < b.0, b.1 < a.0) {
+            (true, _) => _ = c.next(),
+            (_, true) => _ = f.next(),
+            _ => return Some(a.0.max(b.0)),
+        }
+    }
+    None
 }
 
 #[cfg(test)]

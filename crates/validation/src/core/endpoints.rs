@@ -50,7 +50,7 @@ fn subsets(object: &Value, errs: &mut ErrorList) {
 
 fn address(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     let (ip, host) = (v.str("ip"), v.str("hostname"));
-    net::valid_ip(&path.child("ip"), ip, &[], errs);
+    net::valid_ip(&path.child("ip"), ip, &net::Before::default(), errs);
     if !host.is_empty() {
         errs.invalid_each(&path.child("hostname"), host, names::is_dns1123_label(host));
     }

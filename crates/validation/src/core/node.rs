@@ -30,7 +30,7 @@ pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
     let cidrs = spec.strs("podCIDRs");
     let path = SPEC.child("podCIDRs");
     for (i, cidr) in cidrs.iter().enumerate() {
-        net::valid_cidr(&path.index(i), cidr, &[], errs);
+        net::valid_cidr(&path.index(i), cidr, &net::Before::default(), errs);
     }
     if cidrs.len() > 1 && (net::is_dual_stack_cidrs(&cidrs) != Some(true) || cidrs.len() > 2) {
         errs.invalid(&path, spec.sub("podCIDRs"), "may specify no more than one CIDR for each IP family");

@@ -89,7 +89,7 @@ fn service(object: &Value, old: Option<&Value>, errs: &mut ErrorList) {
     session_affinity(spec, errs);
     cluster_ips(spec, old, errs);
     let external = SPEC.child("externalIPs");
-    let before = old.map(|o| o.sub("spec").strs("externalIPs")).unwrap_or_default();
+    let before = before(old, "externalIPs");
     for (i, ip) in spec.strs("externalIPs").into_iter().enumerate() {
         let (path, count) = (external.index(i), errs.len());
         net::valid_ip(&path, ip, &before, errs);
@@ -230,11 +230,12 @@ pub(crate) fn cluster_ips(spec: &Value, old: Option<&Value>, errs: &mut ErrorLis
     }
     let families = spec.strs("ipFamilies");
     let families_path = SPEC.child("ipFamilies");
+    let mut seen = HashSet::new();
     for (i, family) in families.iter().enumerate() {
         if !matches!(*family, "IPv4" | "IPv6") {
             errs.not_supported(&families_path.index(i), *family, &["IPv4", "IPv6"]);
         }
-        if families[..i].contains(family) {
+        if !seen.insert(family) {
             errs.duplicate(&families_path.index(i), *family);
         }
     }
@@ -244,7 +245,7 @@ pub(crate) fn cluster_ips(spec: &Value, old: Option<&Value>, errs: &mut ErrorLis
     {
         errs.not_supported(&SPEC.child("ipFamilyPolicy"), policy, POLICIES);
     }
-    let before = old.map(|o| o.sub("spec").strs("clusterIPs")).unwrap_or_default();
+    let before = before(old, "clusterIPs");
     let mut bad = false;
     for (i, ip) in ips.iter().enumerate() {
         if i == 0 && *ip == "None" {
@@ -317,6 +318,11 @@ fn port_numbers(spec: &Value, errs: &mut ErrorList) {
     }
 }
 
+/// What a field of the old specification lists.
+fn before<'a>(old: Option<&'a Value>, field: &str) -> net::Before<'a> {
+    old.map(|o| o.sub("spec").strs(field)).into_iter().flatten().collect()
+}
+
 fn source_ranges(spec: &Value, annotations: &Value, old: Option<&Value>, errs: &mut ErrorList) {
     const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
     const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
@@ -327,8 +333,7 @@ fn source_ranges(spec: &Value, annotations: &Value, old: Option<&Value>, errs: &
         if !balanced {
             errs.forbidden(&path, ONLY);
         }
-        let before = old.map(|o| o.sub("spec").strs("loadBalancerSourceRanges")).unwrap_or_default();
-        let before: Vec<&str> = before.into_iter().map(str::trim).collect();
+        let before = before(old, "loadBalancerSourceRanges").into_iter().map(str::trim).collect();
         for (i, range) in ranges.into_iter().enumerate() {
             net::valid_cidr(&path.index(i), range.trim(), &before, errs);
         }
@@ -341,7 +346,7 @@ fn source_ranges(spec: &Value, annotations: &Value, old: Option<&Value>, errs: &
         let before = old.and_then(|o| o.sub("metadata").sub("annotations").opt_str(ANNOTATION));
         if before != Some(text) && !text.trim().is_empty() {
             for range in text.trim().split(',') {
-                net::valid_cidr(&path, range.trim(), &[], errs);
+                net::valid_cidr(&path, range.trim(), &net::Before::default(), errs);
             }
         }
     }
@@ -506,7 +511,7 @@ pub(crate) fn load_balancer_status(
         errs.forbidden(&list, "may only be used when `spec.type` is 'LoadBalancer'");
         return;
     }
-    let before: Vec<&str> = old.list("ingress").iter().map(|i| i.str("ip")).collect();
+    let before = old.list("ingress").iter().map(|i| i.str("ip")).collect();
     for (i, entry) in ingress.iter().enumerate() {
         let path = list.index(i);
         let ip = entry.str("ip");

@@ -58,12 +58,8 @@ pub(super) fn spec(view: &View<'_>, options: &Options, errs: &mut ErrorList) {
         }
         self::version(view, version, &options, &path, errs);
     }
-    let unique = view
-        .versions
-        .iter()
-        .enumerate()
-        .all(|(i, v)| view.versions[..i].iter().all(|other| other.str("name") != v.str("name")));
-    if !unique {
+    let different: HashSet<&str> = view.versions.iter().map(|v| v.str("name")).collect();
+    if different.len() < view.versions.len() {
         errs.invalid(&list, view.shown_versions(), "must contain unique version names");
     }
     if view.versions.iter().filter(|v| v.flag("storage")).count() != 1 {

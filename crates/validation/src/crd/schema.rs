@@ -1,5 +1,7 @@
 //! Schemas of versions (`ValidateCustomResourceDefinitionOpenAPISchema`).
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{ErrorList, Path};
 
@@ -384,7 +386,8 @@ fn map_items(s: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         return;
     }
     let keys_path = path.child(MAP_KEYS);
-    for (i, key) in keys.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for key in &keys {
         match items.sub("properties").at(key) {
             Some(property) if matches!(property.str("type"), "array" | "object") => {
                 let properties = items_path.child("properties");
@@ -397,7 +400,7 @@ fn map_items(s: &Value, path: &Path<'_>, errs: &mut ErrorList) {
                 errs.invalid(&keys_path, s.sub(MAP_KEYS), detail);
             }
         }
-        if keys[..i].contains(key) {
+        if !seen.insert(key) {
             errs.invalid(&keys_path, s.sub(MAP_KEYS), "must not contain duplicate entries");
         }
     }
@@ -417,11 +420,11 @@ fn list_keys(s: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     if list_type == "set" {
         return;
     }
-    let required = items.strs("required");
+    let required: HashSet<&str> = items.strs("required").into_iter().collect();
     let properties = path.child("properties");
     for key in s.strs(MAP_KEYS) {
         let Some(property) = items.sub("properties").at(key) else { continue };
-        if !required.contains(&key) && property.at("default").is_none() {
+        if !required.contains(key) && property.at("default").is_none() {
             errs.required(
                 &properties.key(key).child("default"),
                 "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property",

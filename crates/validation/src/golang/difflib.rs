@@ -2,11 +2,17 @@
 
 use std::collections::HashMap;
 
+/// So many pairs of lines are compared. The algorithm is cubic at its worst, and an object may have millions of lines; what
+/// is not compared any more counts as replaced.
+const COMPARISONS_MAX: usize = 2_000_000;
+
 struct Matcher<'a> {
     a: Vec<&'a str>,
     b: Vec<&'a str>,
     /// Where each line of `b` stands; lines that are everywhere in a long text are left out.
     places: HashMap<&'a str, Vec<usize>>,
+    /// How many pairs may still be compared.
+    left: usize,
 }
 
 impl<'a> Matcher<'a> {
@@ -19,29 +25,38 @@ impl<'a> Matcher<'a> {
             let often = b.len() / 100 + 1;
             places.retain(|_, at| at.len() <= often);
         }
-        Matcher { a, b, places }
+        Matcher { a, b, places, left: COMPARISONS_MAX }
     }
 
     /// The longest common run in a window: (start in a, start in b, length).
-    fn longest(&self, a_low: usize, a_high: usize, b_low: usize, b_high: usize) -> (usize, usize, usize) {
+    fn longest(&mut self, a_low: usize, a_high: usize, b_low: usize, b_high: usize) -> (usize, usize, usize) {
         let (mut best_i, mut best_j, mut best) = (a_low, b_low, 0);
-        let mut lengths: HashMap<usize, usize> = HashMap::new();
+        if self.left == 0 {
+            return (a_low, b_low, 0);
+        }
+        // The runs that end at the line before, by their last line in b, which only grows.
+        let mut lengths: Vec<(usize, usize)> = Vec::new();
+        let mut next = Vec::new();
         for i in a_low..a_high {
-            let mut next = HashMap::new();
-            for &j in self.places.get(self.a[i]).map_or(&[][..], Vec::as_slice) {
-                if j < b_low {
-                    continue;
-                }
-                if j >= b_high {
-                    break;
-                }
-                let k = if j == 0 { 1 } else { lengths.get(&(j - 1)).copied().unwrap_or(0) + 1 };
-                next.insert(j, k);
+            let all = self.places.get(self.a[i]).map_or(&[][..], Vec::as_slice);
+            let from = all.partition_point(|j| *j < b_low);
+            let mut before = lengths.iter().peekable();
+            let mut compared = 1;
+            for &j in all[from..].iter().take_while(|j| **j < b_high) {
+                compared += 1;
+                while before.next_if(|(end, _)| end + 1 < j).is_some() {}
+                let k = before.peek().filter(|(end, _)| end + 1 == j).map_or(1, |(_, k)| k + 1);
+                next.push((j, k));
                 if k > best {
                     (best_i, best_j, best) = (i + 1 - k, j + 1 - k, k);
                 }
             }
-            lengths = next;
+            self.left = self.left.saturating_sub(compared);
+            if self.left == 0 {
+                return (best_i, best_j, best);
+            }
+            std::mem::swap(&mut lengths, &mut next);
+            next.clear();
         }
         // Lines that are everywhere may still extend the run.
         while best_i > a_low && best_j > b_low && self.a[best_i - 1] == self.b[best_j - 1] {
@@ -56,7 +71,7 @@ impl<'a> Matcher<'a> {
         (best_i, best_j, best)
     }
 
-    fn blocks(&self) -> Vec<(usize, usize, usize)> {
+    fn blocks(&mut self) -> Vec<(usize, usize, usize)> {
         let mut windows = vec![(0, self.a.len(), 0, self.b.len())];
         let mut found = Vec::new();
         while let Some((al, ah, bl, bh)) = windows.pop() {
@@ -84,7 +99,7 @@ impl<'a> Matcher<'a> {
         joined
     }
 
-    fn steps(&self) -> Vec<Step> {
+    fn steps(&mut self) -> Vec<Step> {
         let (mut i, mut j) = (0, 0);
         let mut steps = Vec::new();
         for (x, y, n) in self.blocks() {
@@ -148,9 +163,10 @@ fn range(start: usize, stop: usize) -> String {
 
 /// The unified diff of two texts, without file names.
 pub(super) fn unified(a: &str, b: &str) -> String {
-    let matcher = Matcher::new(a.split('\n').collect(), b.split('\n').collect());
+    let mut matcher = Matcher::new(a.split('\n').collect(), b.split('\n').collect());
     let mut out = String::new();
-    for group in groups(matcher.steps()) {
+    let steps = matcher.steps();
+    for group in groups(steps) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         out.push_str(&format!("@@ -{} +{} @@\n", range(first.i1, last.i2), range(first.j1, last.j2)));
         for step in &group {
@@ -182,5 +198,18 @@ mod tests {
         let b = "1\n2\n3\n4\nx\n6\n7\n8\n9";
         assert_eq!(unified(a, b), "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+x\n 6\n 7\n 8\n");
         assert_eq!(unified(a, a), "");
+    }
+
+    /// Such an update of a pod took minutes.
+    #[test]
+    fn a_list_that_is_turned_around_is_compared_as_far_as_it_is_worth() {
+        let lines = |i: usize| format!("name{i}\nempty{}\nnull{}\n", i % 100, i % 101);
+        let a: String = (0..40_000).map(lines).collect();
+        let b: String = (0..40_000).rev().map(lines).collect();
+        let start = std::time::Instant::now();
+        let diff = unified(&a, &b);
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        let of = |sign: char| diff.lines().filter(|l| l.starts_with(sign)).count();
+        assert!(of('-') > 100_000 && of('-') == of('+'), "{} {}", of('-'), of('+'));
     }
 }

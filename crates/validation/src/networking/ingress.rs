@@ -108,7 +108,7 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
     meta::kube_object_meta_update(new, old, errs);
     let of = |o: &'_ Value| golang::dig(o, &["status", "loadBalancer"]).clone();
     let (status, old_status) = (of(new), of(old));
-    let before: Vec<&str> = old_status.list("ingress").iter().map(|i| i.str("ip")).collect();
+    let before = old_status.list("ingress").iter().map(|i| i.str("ip")).collect();
     let list = Path::new("status.loadBalancer");
     let list = list.child("ingress");
     for (i, entry) in status.list("ingress").iter().enumerate() {

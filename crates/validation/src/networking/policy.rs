@@ -7,7 +7,7 @@ use crate::Context;
 use crate::errs::{Errs, Shown};
 use crate::meta;
 use crate::names;
-use crate::net::{self, Cidr};
+use crate::net::{self, Before, Cidr};
 use crate::selector;
 use crate::value::Get;
 
@@ -17,7 +17,7 @@ const DIRECTIONS: [(&str, &str); 2] = [("ingress", "from"), ("egress", "to")];
 /// `ValidateNetworkPolicy`.
 pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, true, names::subdomain, errs);
-    spec(object.sub("spec"), false, &[], errs);
+    spec(object.sub("spec"), false, &Before::default(), errs);
 }
 
 /// `ValidateNetworkPolicyUpdate`.
@@ -25,11 +25,11 @@ pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut Error
     let before = old.sub("spec");
     let mut old_errs = ErrorList::new();
     selector::label_selector(before.sub("podSelector"), false, &SPEC, &mut old_errs);
-    let mut cidrs: Vec<&str> = Vec::new();
+    let mut cidrs = Before::default();
     for (direction, peers) in DIRECTIONS {
         for peer in before.list(direction).iter().flat_map(|rule| rule.list(peers)) {
             if let Some(block) = peer.at("ipBlock") {
-                cidrs.push(block.str("cidr"));
+                cidrs.insert(block.str("cidr"));
                 cidrs.extend(block.strs("except"));
             }
         }
@@ -38,7 +38,7 @@ pub(crate) fn update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut Error
     spec(new.sub("spec"), !old_errs.is_empty(), &cidrs, errs);
 }
 
-fn spec(spec: &Value, any_value: bool, old_cidrs: &[&str], errs: &mut ErrorList) {
+fn spec(spec: &Value, any_value: bool, old_cidrs: &Before<'_>, errs: &mut ErrorList) {
     selector::label_selector(spec.sub("podSelector"), any_value, &SPEC.child("podSelector"), errs);
     for (direction, peers) in DIRECTIONS {
         let list = SPEC.child(direction);
@@ -106,7 +106,7 @@ fn port(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
 }
 
 /// `ValidateNetworkPolicyPeer`.
-fn peer(v: &Value, any_value: bool, old_cidrs: &[&str], path: &Path<'_>, errs: &mut ErrorList) {
+fn peer(v: &Value, any_value: bool, old_cidrs: &Before<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     let mut found = 0;
     for field in ["podSelector", "namespaceSelector"] {
         if let Some(s) = v.at(field) {
@@ -126,7 +126,7 @@ fn peer(v: &Value, any_value: bool, old_cidrs: &[&str], path: &Path<'_>, errs: &
     }
 }
 
-fn ip_block(v: &Value, old_cidrs: &[&str], path: &Path<'_>, errs: &mut ErrorList) {
+fn ip_block(v: &Value, old_cidrs: &Before<'_>, path: &Path<'_>, errs: &mut ErrorList) {
     let text = v.str("cidr");
     if text.is_empty() {
         errs.required(&path.child("cidr"), "");
@@ -154,7 +154,7 @@ impl Shown for Except<'_> {
         self.0.split('/').next().map(str::to_owned)
     }
 
-    fn shown(self) -> String {
-        self.0.shown()
+    fn shown(&self, max: usize) -> String {
+        self.0.shown(max)
     }
 }

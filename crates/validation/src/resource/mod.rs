@@ -9,7 +9,7 @@ mod status;
 pub(crate) mod taint;
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, Path, go_quote};
 
 use crate::core::volume::csi_driver_name;
 use crate::errs::{Errs, Shown};
@@ -99,7 +99,7 @@ fn uid(text: &str, path: &Path<'_>, errs: &mut ErrorList) {
     let problem = match bytes.len() {
         36 if is_dashed(bytes) => None,
         45 if !text.is_char_boundary(9) || !text[..9].eq_ignore_ascii_case("urn:uuid:") => {
-            Some(format!("invalid urn prefix: {}", String::from_utf8_lossy(&bytes[..9]).shown()))
+            Some(format!("invalid urn prefix: {}", go_quote(&String::from_utf8_lossy(&bytes[..9]))))
         }
         45 if is_dashed(&bytes[9..]) => None,
         38 if bytes[0] != b'{' || bytes[37] != b'}' => Some("invalid bracketed UUID format".to_owned()),

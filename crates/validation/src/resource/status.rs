@@ -7,7 +7,7 @@ use super::claim::{REQUESTS_MAX, Requests, configuration};
 use super::{binding_conditions, each, each_text, each_unique, label, pool_name, raw_extension, uid};
 use crate::core::pod::affinity;
 use crate::core::volume::csi_driver_name;
-use crate::errs::{Errs, Raw, Shown};
+use crate::errs::{Errs, Shown};
 use crate::golang;
 use crate::meta;
 use crate::net;
@@ -26,7 +26,7 @@ impl<'a> DeviceId<'a> {
 }
 
 impl Shown for DeviceId<'_> {
-    fn shown(self) -> String {
+    fn shown(&self, _: usize) -> String {
         let [driver, pool, device, share] = self.0.map(|text| golang::json(&Value::from(text)));
         format!("{{\"Driver\":{driver},\"Pool\":{pool},\"Device\":{device},\"ShareID\":{share}}}")
     }
@@ -116,7 +116,7 @@ fn device_status(v: &Value, results: &[Value], path: &Path<'_>, errs: &mut Error
     }
     let id = DeviceId::of(v);
     if !results.iter().any(|result| DeviceId::of(result) == id) {
-        errs.invalid(path, Raw(id.shown()), "must be an allocated device in the claim");
+        errs.invalid(path, id, "must be an allocated device in the claim");
     }
     let conditions = v.list("conditions");
     if conditions.len() > 8 {

@@ -148,11 +148,12 @@ fn node(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
             errs.duplicate(&path.child("name"), name);
         }
         let keys = driver.strs("topologyKeys");
-        for (j, key) in keys.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for key in &keys {
             if key.is_empty() {
                 errs.required(&path, "");
             }
-            if keys[..j].contains(key) {
+            if !seen.insert(key) {
                 errs.duplicate(&path, *key);
             }
             for message in names::is_qualified_name(key) {

@@ -1,6 +1,8 @@
 //! A patched object as upstream quotes it: what the patch touched has its keys sorted, the rest has the order of the
 //! Go types.
 
+use std::collections::HashMap;
+
 use api::decode::{Target, Typed};
 use api::schema::{self, StructId, Type};
 use api::{Object, Value};
@@ -12,20 +14,16 @@ use super::kinds::PatchType;
 pub(super) struct Touched {
     /// The patch replaced all below.
     all: bool,
-    below: Vec<(String, Touched)>,
+    below: HashMap<String, Touched>,
 }
 
 impl Touched {
     fn child(&self, name: &str) -> Option<&Touched> {
-        self.below.iter().find(|(n, _)| n == name).map(|(_, t)| t)
+        self.below.get(name)
     }
 
     fn enter(&mut self, name: &str) -> &mut Touched {
-        let at = self.below.iter().position(|(n, _)| n == name).unwrap_or_else(|| {
-            self.below.push((name.to_owned(), Touched::default()));
-            self.below.len() - 1
-        });
-        &mut self.below[at].1
+        self.below.entry(name.to_owned()).or_default()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Certificate signing requests (`pkg/registry/certificates/certificates/strategy.go`).
 
+use std::collections::HashMap;
+
 use api::Value;
 use api::kinds::Era;
 
@@ -39,12 +41,15 @@ pub(super) fn approve(object: &mut Value, old: &Value) {
 }
 
 pub(super) fn condition_times(object: &mut Value, old: &Value) {
-    let before = obj::at(old, "status.conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut before = HashMap::new();
+    for condition in obj::at(old, "status.conditions").and_then(Value::as_array).into_iter().flatten() {
+        before.entry(condition.get("type")).or_insert(condition);
+    }
     let now = obj::now();
     let conditions =
         object.get_mut("status").and_then(|s| s.get_mut("conditions")).and_then(Value::as_array_mut);
     for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
-        let same = before.iter().find(|c| c.get("type") == condition.get("type"));
+        let same = before.get(&condition.get("type")).copied();
         let unset = |c: &api::Object, f: &str| c.get(f).is_none_or(Value::is_null);
         if unset(condition, "lastUpdateTime") {
             condition.insert("lastUpdateTime".into(), now.as_str().into());

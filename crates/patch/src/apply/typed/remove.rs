@@ -50,6 +50,17 @@ fn remove_below<S: TypeSchema>(value: &Value, gone: &Set, schema: Option<S>) -> 
     }
 }
 
+/// Whether every item and every entry on the way to a path is in the set as well, as in what [`super::field_set`] gives.
+pub fn is_rooted<S: TypeSchema>(set: &Set, schema: &S) -> bool {
+    set.children.iter().all(|(element, below)| {
+        let (declared, next) = match element {
+            Element::Field(name) => (schema.field(name).is_some(), child(schema, name)),
+            _ => (false, schema.element()),
+        };
+        (declared || set.has(element)) && next.is_some_and(|s| is_rooted(below, &s))
+    })
+}
+
 /// The set with every declared field on the way to a path as a member of its own: who owns `.spec.a` wants `.spec`.
 pub fn ensure_named_fields<S: TypeSchema>(set: &Set, schema: &S) -> Set {
     let mut result = Set { members: set.members.clone(), ..Set::default() };

@@ -189,16 +189,18 @@ pub(super) fn match_label_keys(
         }
     }
     // The server adds the keys to the selector itself; a key that the selector has twice was there before.
+    let last: HashMap<&str, usize> = matching.iter().enumerate().map(|(i, key)| (*key, i)).collect();
     let mut seen: HashSet<&str> = selector.entries("matchLabels").map(|(k, _)| k.as_str()).collect();
     for expression in selector.list("matchExpressions") {
         let key = expression.str("key");
         if seen.contains(&key)
-            && let Some(i) = matching.iter().rposition(|k| *k == key)
+            && let Some(i) = last.get(key)
         {
-            errs.invalid(&path.index(i), key, "exists in both matchLabelKeys and labelSelector");
+            errs.invalid(&path.index(*i), key, "exists in both matchLabelKeys and labelSelector");
         }
         seen.insert(key);
     }
+    let mismatching: HashSet<&&str> = mismatching.iter().collect();
     for (i, key) in matching.iter().enumerate() {
         if mismatching.contains(key) {
             errs.invalid(
@@ -218,10 +220,8 @@ fn old_match_label_keys(keys: &[&str], selector: &Value, path: &Path<'_>, errs: 
     if selector.is_null() {
         errs.forbidden(path, "must not be specified when labelSelector is not set");
     }
-    let has = |key: &str| {
-        selector.sub("matchLabels").get(key).is_some()
-            || selector.list("matchExpressions").iter().any(|e| e.str("key") == key)
-    };
+    let expressions: HashSet<&str> = selector.list("matchExpressions").iter().map(|e| e.str("key")).collect();
+    let has = |key: &str| selector.sub("matchLabels").get(key).is_some() || expressions.contains(key);
     for (i, key) in keys.iter().enumerate() {
         meta::label_name(key, &path.index(i), errs);
         if has(key) {

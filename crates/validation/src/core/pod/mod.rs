@@ -402,7 +402,7 @@ fn dns_config(spec: &Value, path: &Path<'_>, errs: &mut ErrorList) {
         errs.invalid(&servers_path, config.sub("nameservers"), "must not have more than 3 nameservers");
     }
     for (i, server) in servers.iter().enumerate() {
-        net::valid_ip(&servers_path.index(i), server, &[], errs);
+        net::valid_ip(&servers_path.index(i), server, &net::Before::default(), errs);
     }
     let searches_path = path.child("searches");
     if searches.len() > 32 {
@@ -487,7 +487,7 @@ fn names_of_things(spec: &Value, path: &Path<'_>, errs: &mut ErrorList) {
 fn host_aliases(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
     for (i, alias) in list.iter().enumerate() {
         let path = path.index(i);
-        net::valid_ip(&path.child("ip"), alias.str("ip"), &[], errs);
+        net::valid_ip(&path.child("ip"), alias.str("ip"), &net::Before::default(), errs);
         let hosts = path.child("hostnames");
         for (j, host) in alias.strs("hostnames").into_iter().enumerate() {
             errs.invalid_each(&hosts.index(j), host, names::is_dns1123_subdomain(host));

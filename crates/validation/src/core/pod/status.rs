@@ -1,6 +1,6 @@
 //! A pod's status (`ValidatePodStatusUpdate`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use api::Value;
 use api::field::{ErrorList, Path};
@@ -86,6 +86,15 @@ fn restarts(container: &Value, spec: &Value, code: i64) -> bool {
     }
 }
 
+/// The items of a list by their names; the first of equal ones.
+fn by_name(list: &[Value]) -> HashMap<&str, &Value> {
+    let mut items = HashMap::with_capacity(list.len());
+    for item in list {
+        items.entry(item.str("name")).or_insert(item);
+    }
+    items
+}
+
 /// `Validate…ContainerStateTransition`: what has ended stays ended, unless it may be restarted.
 fn transitions(now: &Value, before: &Value, field: &str, of: Option<(&Value, &str)>, errs: &mut ErrorList) {
     const REFUSED: &str = "may not be transitioned to non-terminated state";
@@ -100,17 +109,17 @@ fn transitions(now: &Value, before: &Value, field: &str, of: Option<(&Value, &st
     if restart_all {
         return;
     }
+    let states = by_name(now.list(field));
+    let containers = of.map(|(spec, kind)| by_name(spec.list(kind))).unwrap_or_default();
     for (i, old) in before.list(field).iter().enumerate() {
         let Some(ended) = old.sub("state").at("terminated") else { continue };
         let name = old.str("name");
-        let Some(new) = now.list(field).iter().find(|s| s.str("name") == name) else { continue };
+        let Some(new) = states.get(name) else { continue };
         if new.sub("state").at("terminated").is_some() {
             continue;
         }
-        let allowed = of.is_some_and(|(spec, kind)| {
-            let container = spec.list(kind).iter().find(|c| c.str("name") == name);
-            container.is_some_and(|c| restarts(c, spec, ended.int("exitCode")))
-        });
+        let container = of.zip(containers.get(name));
+        let allowed = container.is_some_and(|((spec, _), c)| restarts(c, spec, ended.int("exitCode")));
         if !allowed {
             errs.forbidden(&path.index(i).child("state"), REFUSED);
         }
@@ -119,11 +128,12 @@ fn transitions(now: &Value, before: &Value, field: &str, of: Option<(&Value, &st
 
 fn claim_statuses(status: &Value, spec: &Value, errs: &mut ErrorList) {
     let path = STATUS.child("resourceClaimStatuses");
+    let claims: HashSet<&str> = spec.list("resourceClaims").iter().map(|c| c.str("name")).collect();
     let mut seen: HashSet<&str> = HashSet::new();
     for (i, claim) in status.list("resourceClaimStatuses").iter().enumerate() {
         let path = path.index(i);
         let name = claim.str("name");
-        if !spec.list("resourceClaims").iter().any(|c| c.str("name") == name) {
+        if !claims.contains(name) {
             errs.invalid(
                 &path.child("name"),
                 name,
@@ -146,7 +156,8 @@ fn ips<'a>(v: &'a Value, field: &str) -> Vec<&'a str> {
 
 fn address_list(status: &Value, before: &Value, field: &str, kind: &str, errs: &mut ErrorList) {
     let path = STATUS.child(field);
-    let (list, old) = (ips(status, field), ips(before, field));
+    let list = ips(status, field);
+    let old = ips(before, field).into_iter().collect();
     for (i, ip) in list.iter().enumerate() {
         net::valid_ip(&path.index(i), ip, &old, errs);
     }

@@ -1,6 +1,8 @@
 //! What may change in a pod (`ValidatePodUpdate`, `ValidatePodEphemeralContainersUpdate`,
 //! `ValidatePodResize`).
 
+use std::collections::HashSet;
+
 use api::field::{ErrorList, Path};
 use api::{Object, Value};
 
@@ -112,11 +114,10 @@ fn active_deadline(spec: &Value, old: &Value, errs: &mut ErrorList) -> bool {
 fn tolerations_update(spec: &Value, old: &Value, opts: &Options, errs: &mut ErrorList) {
     let path = SPEC.child("tolerations");
     let list = spec.list("tolerations");
+    let id = |t: &Value| ["key", "operator", "value", "effect"].map(|f| t.str(f).to_owned());
+    let kept: HashSet<[String; 4]> = list.iter().map(id).collect();
     for before in old.list("tolerations") {
-        let kept = list
-            .iter()
-            .any(|t| ["key", "operator", "value", "effect"].iter().all(|f| t.str(f) == before.str(f)));
-        if !kept {
+        if !kept.contains(&id(before)) {
             errs.forbidden(&path, "existing toleration can not be modified except its tolerationSeconds");
             return;
         }
@@ -127,9 +128,10 @@ fn tolerations_update(spec: &Value, old: &Value, opts: &Options, errs: &mut Erro
 /// `validateOnlyDeletedSchedulingGates`.
 fn gates_update(spec: &Value, old: &Value, errs: &mut ErrorList) {
     let path = SPEC.child("schedulingGates");
+    let before: HashSet<&str> = old.list("schedulingGates").iter().map(|g| g.str("name")).collect();
     for (i, gate) in spec.list("schedulingGates").iter().enumerate() {
         let name = gate.str("name");
-        if !old.list("schedulingGates").iter().any(|g| g.str("name") == name) {
+        if !before.contains(name) {
             errs.forbidden(
                 &path.index(i).child("name"),
                 format!("only deletion is allowed, but found new scheduling gate '{name}'"),
