@@ -192,6 +192,7 @@ impl Resource {
             replay,
             live,
             next_bookmark: bookmarks.then(|| Instant::now() + FIRST_BOOKMARK),
+            deadline: None,
             published: self.published.clone(),
             after,
             resource: Arc::downgrade(self),

@@ -328,7 +328,16 @@ async fn initial_objects_end_with_a_bookmark_and_quiet_watches_get_more() {
     let other = lab.put("d/c", "db", "").await;
     let Some(bookmark) = watcher.next().await else { panic!("a bookmark") };
     assert_eq!(show(&bookmark), format!("BOOKMARK {other}"));
-    assert_eq!(watcher.progress(), Some(other));
+
+    // No version is told twice, and a last bookmark comes before the end.
+    let end = Instant::now() + Duration::from_secs(90);
+    let mut watcher = watcher.until(end);
+    let quiet = tokio::time::timeout(Duration::from_secs(70), watcher.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    let last = lab.put("d/c", "db", "").await;
+    let Some(bookmark) = watcher.next().await else { panic!("a last bookmark") };
+    assert_eq!(show(&bookmark), format!("BOOKMARK {last}"));
+    assert_eq!(Instant::now(), end - Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]

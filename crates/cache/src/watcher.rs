@@ -23,6 +23,9 @@ use crate::watchers::Drawer;
 /// How often a quiet watcher that wants bookmarks gets one: upstream's `defaultBookmarkFrequency`.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
+/// A last bookmark comes this long before a watch ends, so that the next one starts near the present.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+
 /// What a watcher is told.
 #[derive(Clone, Debug)]
 pub enum WatchItem {
@@ -44,6 +47,8 @@ pub struct Watcher {
     pub(crate) replay: VecDeque<Message>,
     pub(crate) live: Outlet,
     pub(crate) next_bookmark: Option<Instant>,
+    /// When the watch is going to end.
+    pub(crate) deadline: Option<Instant>,
     /// The revision up to which every event has been handed out to the watchers' channels.
     pub(crate) published: watch::Receiver<Revision>,
     /// Where the watch began: a bookmark says no less.
@@ -66,26 +71,44 @@ impl Watcher {
             Err(TryRecvError::Disconnected) => return None,
             Err(TryRecvError::Empty) => {}
         }
-        let Some(at) = self.next_bookmark else {
-            return self.live.recv().await.map(|m| self.told(m));
-        };
-        tokio::select! {
-            biased;
-            message = self.live.recv() => message.map(|m| self.told(m)),
-            () = tokio::time::sleep_until(at) => {
-                // Read before the channel is looked at: what came meanwhile is above it.
-                let revision = *self.published.borrow();
-                match self.live.try_recv() {
-                    Ok(message) => Some(self.told(message)),
-                    Err(TryRecvError::Disconnected) => None,
-                    Err(TryRecvError::Empty) => {
-                        self.next_bookmark = Some(Instant::now() + BOOKMARK_EVERY);
-                        let revision = revision.max(self.after);
-                        Some(WatchItem::Bookmark { revision, initial_events_end: false })
-                    }
+        loop {
+            let Some(at) = self.next_bookmark else {
+                return self.live.recv().await.map(|m| self.told(m));
+            };
+            tokio::select! {
+                biased;
+                message = self.live.recv() => return message.map(|m| self.told(m)),
+                () = tokio::time::sleep_until(at) => {}
+            }
+            self.next_bookmark = Some(self.bookmark_after(Instant::now()));
+            // Read before the channel is looked at: what came meanwhile is above it.
+            let revision = *self.published.borrow();
+            match self.live.try_recv() {
+                Ok(message) => return Some(self.told(message)),
+                Err(TryRecvError::Disconnected) => return None,
+                // No version is told twice.
+                Err(TryRecvError::Empty) if revision <= self.after => {}
+                Err(TryRecvError::Empty) => {
+                    self.after = revision;
+                    return Some(WatchItem::Bookmark { revision, initial_events_end: false });
                 }
             }
         }
+    }
+
+    /// Says when the watch will end: shortly before, it gets a last bookmark.
+    #[must_use]
+    pub fn until(mut self, deadline: Instant) -> Watcher {
+        self.deadline = Some(deadline);
+        self.next_bookmark = self.next_bookmark.map(|_| self.bookmark_after(Instant::now()));
+        self
+    }
+
+    /// Upstream's `nextBookmarkTime`.
+    fn bookmark_after(&self, now: Instant) -> Instant {
+        let regular = now + BOOKMARK_EVERY;
+        let last = self.deadline.and_then(|deadline| deadline.checked_sub(LAST_BOOKMARK));
+        last.filter(|last| *last > now && *last < regular).unwrap_or(regular)
     }
 
     /// What is there already, so that several frames can be sent in one go.
@@ -100,14 +123,6 @@ impl Watcher {
             return Ok(self.told(message));
         }
         self.live.try_recv().map(|m| self.told(m))
-    }
-
-    /// A revision that this watcher was told everything up to, if it has nothing waiting: for a last bookmark before
-    /// a watch ends.
-    pub fn progress(&self) -> Option<Revision> {
-        let revision = *self.published.borrow();
-        let idle = self.initial.len() == 0 && self.replay.is_empty() && self.live.is_empty();
-        (idle && self.initial_end.is_none()).then(|| revision.max(self.after))
     }
 
     fn told(&mut self, (event_type, event): Message) -> WatchItem {

@@ -19,6 +19,7 @@ use super::list::{FRESH_TIMEOUT, cache_error, item_value};
 use super::options::ListOptions;
 use crate::http::{Body, Response, status};
 use crate::negotiate::{Convert, table};
+use crate::registry::codec;
 use crate::registry::resource::Resource;
 use crate::request::query::parse_uint;
 use crate::request::selector;
@@ -70,23 +71,16 @@ impl Form {
         serde_json::to_writer(out, &item_value(&self.resource, item)?).map_err(ApiError::internal)
     }
 
+    /// A bookmark is an object with nothing but a version, in the shape of the others: a table has a row for it.
     fn bookmark(&self, revision: i64, initial_events_end: bool) -> Bytes {
-        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut object = codec::zero(&self.resource);
+        object["metadata"]["resourceVersion"] = revision.to_string().into();
         if initial_events_end {
-            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = match &self.convert {
-            Some(c) if c.kind == "Table" => json!({
-                "kind": "Table", "apiVersion": format!("meta.k8s.io/{}", c.version), "metadata": metadata,
-                "columnDefinitions": null, "rows": [],
-            }),
-            Some(c) => json!({
-                "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{}", c.version), "metadata": metadata,
-            }),
-            None => json!({
-                "kind": self.resource.kind, "apiVersion": self.resource.group_version(), "metadata": metadata,
-            }),
-        };
+        if let Some(convert) = &self.convert {
+            object = table::bookmark(&self.printer, convert, (self.include, self.headers), object);
+        }
         frame(&json!({"type": "BOOKMARK", "object": object}))
     }
 
@@ -150,7 +144,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
     };
     let deadline = Instant::now() + lasts;
     let watcher = match open(ctx, &options).await {
-        Ok(watcher) => watcher,
+        Ok(watcher) => watcher.until(deadline),
         // Upstream tells this inside the watch.
         Err(error) if error.code == 410 => {
             return respond(ctx, futures::stream::iter([error_frame(&error)]));

@@ -169,20 +169,40 @@ pub fn event(
     resource: &Resource,
     printer: &Printer,
     convert: &Convert,
-    (include, headers): (Include, bool),
+    shown: (Include, bool),
     item: &Item,
 ) -> Result<Value, ApiError> {
     if convert.kind == "Table" {
         let metadata = json!({"resourceVersion": item.revision().to_string()});
-        let row = row(resource, printer, include, item)?;
-        let mut table = table(printer, convert, include, metadata, vec![row]);
-        if !headers {
-            table["columnDefinitions"] = Value::Null;
-        }
-        return Ok(table);
+        let row = row(resource, printer, shown.0, item)?;
+        return Ok(table_of_one(printer, convert, shown, metadata, row));
     }
     let object = item_value(resource, item)?;
     Ok(printers::partial_object_metadata(&object, version(convert)))
+}
+
+/// A bookmark in the wanted shape.
+pub fn bookmark(printer: &Printer, convert: &Convert, shown: (Include, bool), object: Value) -> Value {
+    if convert.kind == "Table" {
+        let metadata = list_metadata(&object);
+        return table_of_one(printer, convert, shown, metadata, (object.clone(), object));
+    }
+    printers::partial_object_metadata(&object, version(convert))
+}
+
+/// The table of a watch's frame; only the first has columns.
+fn table_of_one(
+    printer: &Printer,
+    convert: &Convert,
+    (include, headers): (Include, bool),
+    metadata: Value,
+    row: (Value, Value),
+) -> Value {
+    let mut table = table(printer, convert, include, metadata, vec![row]);
+    if !headers {
+        table["columnDefinitions"] = Value::Null;
+    }
+    table
 }
 
 fn table(

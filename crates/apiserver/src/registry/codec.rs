@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use api::Value;
 use api::decode;
 pub use api::decode::FieldValidation;
+use api::kinds::Era;
 use api::schema::{self, StructId, Type};
 use api::status::ApiError;
 
@@ -135,6 +136,22 @@ pub fn from_hub(resource: &Resource, object: Value) -> Result<Value, ApiError> {
         Some(custom) => custom.from_hub(object),
         None => api::convert::from_hub(&resource.api, object),
     })
+}
+
+/// An object of the asked version with nothing in it, as Go writes it.
+pub fn zero(resource: &Resource) -> Value {
+    let ty = resource.api.ty.filter(|_| !resource.custom);
+    let mut object = ty.map_or_else(
+        || Value::Object(api::Object::new()),
+        |ty| decode::zero::value(schema::builtin(), &Type::Struct(ty)),
+    );
+    object["kind"] = resource.kind.as_str().into();
+    object["apiVersion"] = resource.group_version().into();
+    object["metadata"] = Value::Object(api::Object::new());
+    if resource.era() != Era::Now {
+        object["metadata"]["creationTimestamp"] = Value::Null;
+    }
+    object
 }
 
 /// Decodes the options in a body (`DeleteOptions` and the like of `meta/v1`).
