@@ -1,5 +1,6 @@
 //! `/healthz`, `/livez`, `/readyz`: all checks, or one by its path.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::Server;
@@ -12,19 +13,54 @@ const ROOTS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 /// How long a check may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The checks by name, in upstream's order. Those of start hooks hold once the server answers at all.
-const CHECKS: [&str; 10] = [
-    "ping",
-    "log",
-    "etcd",
+/// The checks that all paths have first, by name.
+const FIRST: [&str; 3] = ["ping", "log", "etcd"];
+
+/// The checks of start hooks, in upstream's order. They hold once the server answers at all.
+const HOOKS: [&str; 30] = [
     "poststarthook/start-apiserver-admission-initializer",
     "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
     "poststarthook/start-apiextensions-controllers",
-    "poststarthook/bootstrap-controller",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
     "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
     "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
     "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
 ];
+
+/// The checks of a path in upstream's order.
+fn checks(root: &str) -> Vec<&'static str> {
+    let ready = root == "readyz";
+    let mut names = FIRST.to_vec();
+    names.push(if ready { "informer-sync" } else { "loopback-serving-certificate" });
+    names.extend(HOOKS);
+    if ready {
+        names.push("shutdown");
+    }
+    names
+}
 
 /// The root and the check of a health path.
 pub fn split(path: &str) -> Option<(&'static str, &str)> {
@@ -50,10 +86,7 @@ async fn check(server: &Server, name: &str) -> Result<(), String> {
 /// Answers a health request.
 pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Response {
     let root = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let mut names: Vec<&str> = CHECKS.to_vec();
-    if root == "readyz" {
-        names.extend(["informer-sync", "shutdown"]);
-    }
+    let names = checks(root);
     if !one.is_empty() {
         if !names.contains(&one) {
             return encode::text(404, "404 page not found\n");
@@ -64,6 +97,8 @@ pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Re
         };
     }
     let excluded: Vec<&str> = query.all("exclude").collect();
+    let unknown: BTreeSet<String> =
+        excluded.iter().filter(|e| !names.contains(e)).map(|e| format!("{e:?}")).collect();
     let (mut lines, mut failed) = (String::new(), Vec::new());
     for name in names {
         if excluded.contains(&name) {
@@ -79,12 +114,10 @@ pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Re
             }
         }
     }
-    let unknown: Vec<String> =
-        excluded.iter().filter(|e| !CHECKS.contains(e)).map(|e| format!("{e:?}")).collect();
     if !unknown.is_empty() {
         lines.push_str(&format!(
             "warn: some health checks cannot be excluded: no matches for {}\n",
-            unknown.join(", ")
+            unknown.into_iter().collect::<Vec<_>>().join(",")
         ));
     }
     if !failed.is_empty() {

@@ -161,3 +161,67 @@ async fn versions_that_are_off_are_nowhere() {
     assert!(v2["definitions"].get("io.k8s.api.apps.v1beta1.Deployment").is_some());
     assert!(v2["definitions"].get("io.k8s.api.apps.v1.Deployment").is_none());
 }
+
+#[tokio::test]
+async fn bookmarks_have_the_shape_of_objects() {
+    let c = Cluster::start().await;
+    let watch = "/api/v1/namespaces/default/pods?watch=true&timeoutSeconds=1&allowWatchBookmarks=true\
+                 &sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+    let plain = c.get(watch).await.json();
+    let version = &plain["object"]["metadata"]["resourceVersion"];
+    let metadata = json!({"resourceVersion": version, "annotations": {"k8s.io/initial-events-end": "true"}});
+    let pod = json!({
+        "kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"containers": null}, "status": {},
+    });
+    assert_eq!(plain, json!({"type": "BOOKMARK", "object": pod}));
+
+    let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let table = c.send(Method::GET, watch, &table, Value::Null).await.json();
+    let object =
+        json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+    let none = "<none>";
+    let cells = json!(["", "0/0", "", "0", "<unknown>", none, none, none, none]);
+    assert_eq!(table["object"]["rows"], json!([{"cells": cells, "object": object}]));
+    assert_eq!(table["object"]["metadata"], json!({"resourceVersion": version}));
+    assert_eq!(table["object"]["columnDefinitions"][0]["name"], "Name");
+}
+
+#[tokio::test]
+async fn what_has_no_columns_is_shown_in_no_table() {
+    let c = Cluster::start().await;
+    let review = json!({
+        "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
+        "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}},
+    });
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    assert_eq!(c.send(Method::POST, reviews, &table, &review).await.code, 406);
+    let metadata = [("accept", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")];
+    assert_eq!(c.send(Method::POST, reviews, &metadata, &review).await.code, 201);
+    let namespace = c.get("/api/v1/namespaces/default").await.json();
+    let finalize = "/api/v1/namespaces/default/finalize";
+    assert_eq!(c.send(Method::PUT, finalize, &table, &namespace).await.code, 406);
+    assert_eq!(c.send(Method::GET, "/api/v1/namespaces/default/status", &table, Value::Null).await.code, 200);
+}
+
+#[tokio::test]
+async fn health_names_upstreams_checks() {
+    let c = Cluster::start().await;
+    let text = |answer: common::Answer| String::from_utf8(answer.bytes.to_vec()).unwrap();
+    for (path, own) in
+        [("healthz", "etcd"), ("livez", "loopback-serving-certificate"), ("readyz", "informer-sync")]
+    {
+        let all = text(c.get(&format!("/{path}?verbose")).await);
+        for name in
+            ["ping", own, "poststarthook/crd-informer-synced", "poststarthook/apiservice-openapi-controller"]
+        {
+            assert!(all.contains(&format!("[+]{name} ok\n")), "{path}: {all}");
+        }
+        assert!(all.ends_with(&format!("{path} check passed\n")), "{all}");
+    }
+    let less = text(c.get("/livez?verbose&exclude=b&exclude=etcd&exclude=a").await);
+    assert!(less.contains("[+]etcd excluded: ok\n"), "{less}");
+    assert!(less.contains("cannot be excluded: no matches for \"a\",\"b\"\n"), "{less}");
+    assert_eq!(c.get("/livez/poststarthook/storage-readiness").await.code, 200);
+    assert_eq!(c.get("/livez/informer-sync").await.code, 404);
+}

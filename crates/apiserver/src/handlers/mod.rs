@@ -77,7 +77,12 @@ impl Ctx {
 
     /// How to answer with objects.
     pub fn accept(&self) -> Result<Accept, ApiError> {
-        negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), Transforms::Objects)
+        let transforms = if self.resource.has_tables(&self.info.subresource) {
+            Transforms::Objects
+        } else {
+            Transforms::Metadata
+        };
+        negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), transforms)
     }
 
     /// How to answer where nothing can be converted.

@@ -83,6 +83,8 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
 pub enum Transforms {
     /// Nothing.
     None,
+    /// Partial metadata alone: the endpoint has no columns.
+    Metadata,
     /// Tables and partial metadata.
     Objects,
 }
@@ -102,10 +104,12 @@ fn acceptable(clause: &Clause<'_>, transforms: Transforms) -> Option<(Option<Con
         }
     }
     if let Some(c) = &convert {
-        let known = transforms == Transforms::Objects
-            && c.group == "meta.k8s.io"
-            && matches!(c.version.as_str(), "v1" | "v1beta1")
-            && matches!(c.kind.as_str(), "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList");
+        let kind = match c.kind.as_str() {
+            "Table" => transforms == Transforms::Objects,
+            "PartialObjectMetadata" | "PartialObjectMetadataList" => transforms != Transforms::None,
+            _ => false,
+        };
+        let known = kind && c.group == "meta.k8s.io" && matches!(c.version.as_str(), "v1" | "v1beta1");
         if !known {
             return None;
         }

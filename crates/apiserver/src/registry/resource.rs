@@ -115,11 +115,30 @@ impl Resource {
         self.subresources.iter().find(|s| s.name == name)
     }
 
+    /// Whether the resource, or this subresource of it, can be shown as a table: what upstream's storage of it is a
+    /// `rest.TableConvertor`. What can only be created is not, nor are most subresources.
+    pub fn has_tables(&self, subresource: &str) -> bool {
+        match subresource {
+            "" => self.allows("list"),
+            "scale" => true,
+            "status" => !NO_STATUS_TABLES.iter().any(|(group, plural)| self.is(group, plural)),
+            _ => false,
+        }
+    }
+
     /// Whether this is the resource of that group and name, whatever the version.
     pub fn is(&self, group: &str, plural: &str) -> bool {
         self.hub_group == group && self.plural == plural
     }
 }
+
+/// Resources whose status has no table.
+const NO_STATUS_TABLES: [(&str, &str); 4] = [
+    ("resource.k8s.io", "devicetaintrules"),
+    ("resource.k8s.io", "resourceclaims"),
+    ("resource.k8s.io", "resourcepoolstatusrequests"),
+    ("scheduling.k8s.io", "podgroups"),
+];
 
 type Table = BTreeMap<(String, String, String), Arc<Resource>>;
 
