@@ -122,7 +122,7 @@ fn number(entry: &Value, field: &str) -> i64 {
     entry.get(field).and_then(Value::as_i64).unwrap_or(0)
 }
 
-fn entries(service: &Value) -> &[Value] {
+pub(super) fn entries(service: &Value) -> &[Value] {
     obj::at(service, "spec.ports").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
