@@ -56,10 +56,9 @@ pub async fn run(context: Context) {
 }
 
 /// What is left of one resource.
-#[derive(Default)]
 struct Left {
     /// The resource and how many objects there are, in words.
-    what: Option<String>,
+    what: String,
     /// Finalizers that hold them.
     finalizers: Vec<String>,
     /// The longest grace period of what is ending.
@@ -76,30 +75,31 @@ async fn sync(client: &Client, cached: &Namespace) -> Result<Outcome, Error> {
         return finish(client, &namespace).await;
     }
     let (resources, undiscovered) = discovery::resources(client).await?;
-    let mut left = Vec::new();
-    let mut failures = Vec::new();
-    let resources = resources
+    // Pods go first, and all of them: what they need outlives them (upstream's `OrderedNamespaceDeletion`).
+    let (pods, others): (Vec<_>, Vec<_>) = resources
         .iter()
-        .filter(|resource| resource.namespaced && resource.can("delete") && resource.can("list"));
-    for resource in resources {
-        match empty(client, resource, &name).await {
-            Ok(rest) => left.push(rest),
-            // The resource went away with its definition.
-            Err(err) if err.is_not_found() || err.code() == Some(405) => {}
-            Err(err) => failures.push(format!("{}: {}", resource.plural, GoError(&err))),
-        }
-    }
-    write_conditions(client, &namespace, &left, &failures, undiscovered.as_deref()).await?;
+        .filter(|resource| resource.namespaced && resource.can("delete") && resource.can("list"))
+        .partition(|resource| resource.group.is_empty() && resource.plural == "pods");
+    let mut content = Content::default();
+    content.empty(client, &pods, &name).await;
+    let told = if content.left.is_empty() {
+        content.empty(client, &others, &name).await;
+        content.left.as_slice()
+    } else {
+        // Upstream counts what remains only after it has looked at everything.
+        &[]
+    };
+    write_conditions(client, &namespace, told, &content.failures, undiscovered.as_deref()).await?;
     if let Some(group) = undiscovered {
         return Err(Error::Content(format!("discovery failed for {group}")));
     }
-    if !failures.is_empty() {
-        return Err(Error::Content(failures.join("; ")));
+    if !content.failures.is_empty() {
+        return Err(Error::Content(content.failures.join("; ")));
     }
-    if left.iter().any(|rest| rest.what.is_some()) {
-        // Upstream waits half the longest grace period; most pods need much less.
-        let graceful = left.iter().any(|rest| rest.seconds > 0);
-        let wait = Duration::from_millis(if graceful { 1000 } else { 250 });
+    if !content.left.is_empty() {
+        // Upstream waits half the longest grace period, or for finalizers 8 s; most need much less.
+        let slow = content.left.iter().any(|rest| rest.seconds > 0 || !rest.finalizers.is_empty());
+        let wait = Duration::from_millis(if slow { 1000 } else { 250 });
         return Ok(Outcome::After(wait));
     }
     let finalizers: Vec<&String> = namespace.spec.finalizers.iter().filter(|f| *f != FINALIZER).collect();
@@ -121,6 +121,27 @@ async fn sync(client: &Client, cached: &Namespace) -> Result<Outcome, Error> {
     match api::get::<Namespace>(client, None, &name).await? {
         Some(namespace) => finish(client, &namespace).await,
         None => Ok(Outcome::Done),
+    }
+}
+
+/// What a round of deleting found.
+#[derive(Default)]
+struct Content {
+    left: Vec<Left>,
+    failures: Vec<String>,
+}
+
+impl Content {
+    /// Deletes all objects of these resources.
+    async fn empty(&mut self, client: &Client, resources: &[&Resource], namespace: &str) {
+        for resource in resources {
+            match empty(client, resource, namespace).await {
+                Ok(rest) => self.left.extend(rest),
+                // The resource went away with its definition.
+                Err(err) if err.is_not_found() || err.code() == Some(405) => {}
+                Err(err) => self.failures.push(format!("{}: {}", resource.plural, GoError(&err))),
+            }
+        }
     }
 }
 
@@ -153,7 +174,7 @@ const METADATA_ONLY: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// Deletes all objects of a resource, and tells what is still there.
-async fn empty(client: &Client, resource: &Resource, namespace: &str) -> Result<Left, kube::Error> {
+async fn empty(client: &Client, resource: &Resource, namespace: &str) -> Result<Option<Left>, kube::Error> {
     let path = resource.path(Some(namespace));
     let list = || async {
         let request = http::Request::get(&path).header(http::header::ACCEPT, METADATA_ONLY);
@@ -184,18 +205,18 @@ async fn empty(client: &Client, resource: &Resource, namespace: &str) -> Result<
     Ok(left(resource, &list().await?))
 }
 
-fn left(resource: &Resource, list: &List) -> Left {
+fn left(resource: &Resource, list: &List) -> Option<Left> {
     if list.items.is_empty() {
-        return Left::default();
+        return None;
     }
     let finalizers = list.items.iter().flat_map(|item| item.metadata.finalizers.clone().unwrap_or_default());
     let seconds = list.items.iter().filter_map(|item| item.metadata.deletion_grace_period_seconds).max();
-    let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
-    Left {
-        what: Some(format!("{}{group} has {} resource instances", resource.plural, list.items.len())),
+    Some(Left {
+        // The core group's resources end in a dot, as upstream writes them.
+        what: format!("{}.{} has {} resource instances", resource.plural, resource.group, list.items.len()),
         finalizers: finalizers.collect(),
         seconds: seconds.unwrap_or(0),
-    }
+    })
 }
 
 /// Tells in the namespace's status what hinders deletion (upstream's `NamespaceConditionUpdater`).
@@ -206,7 +227,8 @@ async fn write_conditions(
     failures: &[String],
     undiscovered: Option<&str>,
 ) -> Result<(), kube::Error> {
-    let whats: Vec<&str> = left.iter().filter_map(|rest| rest.what.as_deref()).collect();
+    let mut whats: Vec<&str> = left.iter().map(|rest| rest.what.as_str()).collect();
+    whats.sort_unstable();
     let mut finalizers: Vec<&str> =
         left.iter().flat_map(|rest| rest.finalizers.iter().map(String::as_str)).collect();
     finalizers.sort_unstable();
@@ -265,10 +287,6 @@ async fn write_conditions(
         let old = namespace.status.conditions.iter().find(|condition| condition.type_ == kind);
         let (status, reason, text) = match problem {
             Some((reason, text)) => ("True", reason, text),
-            // Upstream writes good news only where bad news stood before.
-            None if old.is_none() && left.iter().all(|rest| rest.what.is_none()) && failures.is_empty() => {
-                continue;
-            }
             None => ("False", good_reason, good_text.to_owned()),
         };
         let same = old.is_some_and(|old| old.status == status && old.message.as_deref() == Some(&*text));
