@@ -258,8 +258,9 @@ pub async fn run_slices(context: Context) {
             };
             let desired = slices::desired(&service, &selected(&service, &pods), &zone);
             let have = existing.by_index(slices::BY_SERVICE, &key.to_string());
-            let actions = slices::plan(&service, desired, &have);
-            match slices::apply(&client, &key.namespace, actions).await {
+            let plan = |have: &[Arc<EndpointSlice>]| slices::plan(&service, desired.clone(), have);
+            let selector = slices::selector(&key.name);
+            match slices::reconcile(&client, &key.namespace, &selector, &have, plan).await {
                 Ok(()) => Ok(Outcome::Done),
                 Err(err) if err.is_namespace_terminating() => Ok(Outcome::Done),
                 Err(err) if err.is_conflict() || err.is_not_found() => {
@@ -352,13 +353,6 @@ async fn write_mirror(
     for (reason, text) in mirrored.complaints() {
         recorder.event(source, EventType::Warning, reason, text);
     }
-    let mut actions = mirror::plan(source, &mirrored.groups, &have);
-    if actions.iter().any(|action| matches!(action, slices::Action::Create(_))) {
-        // Names are generated, so a cache that has not seen our last slice would make us create it twice.
-        let mine = kube::api::ListParams::default().labels(&mirror::selector(&key.name));
-        let api = kube::Api::<EndpointSlice>::namespaced(client.clone(), &key.namespace);
-        let have: Vec<_> = api.list(&mine).await?.items.into_iter().map(Arc::new).collect();
-        actions = mirror::plan(source, &mirrored.groups, &have);
-    }
-    slices::apply(client, &key.namespace, actions).await
+    let plan = |have: &[Arc<EndpointSlice>]| mirror::plan(source, &mirrored.groups, have);
+    slices::reconcile(client, &key.namespace, &mirror::selector(&key.name), &have, plan).await
 }

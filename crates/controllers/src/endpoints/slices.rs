@@ -248,6 +248,30 @@ fn labels_fit(slice: &EndpointSlice, labels: &BTreeMap<String, String>) -> bool 
     slice.metadata.labels.as_ref() == Some(labels)
 }
 
+/// The labels of a service's slices as a selector.
+pub(super) fn selector(service: &str) -> String {
+    format!("{SERVICE_NAME}={service},{MANAGED_BY}={MANAGER}")
+}
+
+/// Makes the writes that are planned for what the cache holds. Names are generated, so a cache that has not seen our
+/// last slice would make us create it twice, and delete either of the two later: who creates looks at the API server.
+pub(super) async fn reconcile(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+    cached: &[Arc<EndpointSlice>],
+    plan: impl Fn(&[Arc<EndpointSlice>]) -> Vec<Action>,
+) -> Result<(), Error> {
+    let mut actions = plan(cached);
+    if actions.iter().any(|action| matches!(action, Action::Create(_))) {
+        let mine = kube::api::ListParams::default().labels(selector);
+        let slices = kube::Api::<EndpointSlice>::namespaced(client.clone(), namespace).list(&mine).await?;
+        let slices: Vec<_> = slices.items.into_iter().map(Arc::new).collect();
+        actions = plan(&slices);
+    }
+    apply(client, namespace, actions).await
+}
+
 /// Makes the writes: new slices before old ones go, so that no endpoint is missing in between.
 pub(super) async fn apply(client: &Client, namespace: &str, actions: Vec<Action>) -> Result<(), Error> {
     let rank = |action: &Action| match action {
