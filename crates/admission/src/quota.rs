@@ -4,7 +4,7 @@
 //! [`charge`] is a pure step: quotas in, quotas with the object charged out. The API server writes those back with a
 //! precondition and starts again on a conflict, which makes the plug-in free of races.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::Value;
 use api::quantity::{Format, Quantity};
@@ -58,6 +58,7 @@ impl Subject<'_> {
             "pods" if self.group.is_empty() => pod_usage(object, &mut usage),
             "services" if self.group.is_empty() => service_usage(object, &mut usage),
             "persistentvolumeclaims" if self.group.is_empty() => claim_usage(object, &mut usage),
+            "resourceclaims" if self.group == "resource.k8s.io" => device_usage(object, &mut usage),
             "replicationcontrollers" | "resourcequotas" | "secrets" | "configmaps"
                 if self.group.is_empty() =>
             {
@@ -88,11 +89,20 @@ impl Subject<'_> {
                     || name.ends_with(".storageclass.storage.k8s.io/requests.storage")
                     || name.ends_with(".storageclass.storage.k8s.io/persistentvolumeclaims");
             }
+            if self.group == "resource.k8s.io" && self.plural == "resourceclaims" {
+                return name.ends_with(DEVICES);
+            }
             self.group.is_empty() && name == self.plural
         };
         hard.keys().filter(|name| concerns(name)).cloned().collect()
     }
 }
+
+/// How the resource that counts a device class's devices ends.
+const DEVICES: &str = ".deviceclass.resource.k8s.io/devices";
+
+/// What a claim of all devices counts for: as many as one can be given (upstream's `AllocationResultsMaxSize`).
+const DEVICES_MAX: i64 = 32;
 
 const POD_RESOURCES: [&str; 10] = [
     "pods",
@@ -179,6 +189,22 @@ pub fn charge(subject: &Subject<'_>, quotas: &[Value]) -> Result<Vec<Value>, Ref
         changed.push(quota);
     }
     Ok(changed)
+}
+
+/// What objects of one kind use of a quota (upstream's `CalculateUsageStats`).
+pub fn used<'a>(
+    (plural, group): (&str, &str),
+    objects: impl IntoIterator<Item = &'a Value>,
+    quota: &Value,
+) -> ResourceList {
+    let subject = Subject { group, plural, object: &Value::Null, old: None };
+    let mut sum = ResourceList::new();
+    for object in objects {
+        if in_scope(&subject, object, quota) {
+            resources::add(&mut sum, &subject.usage(object));
+        }
+    }
+    sum
 }
 
 /// Whether an object falls under a quota's scopes.
@@ -285,7 +311,15 @@ fn pod_usage(pod: &Value, usage: &mut ResourceList) {
         return;
     }
     usage.insert("pods".into(), Quantity::from_int(1, Format::DecimalSi));
-    for (name, quantity) in resources::pod_total(pod, "requests") {
+    // The sandbox has requests of its own, and limits where the containers have them.
+    let overhead = resources::list(at(pod, &["spec", "overhead"]));
+    let mut requests = resources::pod_total(pod, "requests");
+    resources::add(&mut requests, &overhead);
+    let mut limits = resources::pod_total(pod, "limits");
+    let limited = overhead.into_iter().filter(|(name, _)| limits.get(name).is_some_and(|l| !l.is_zero()));
+    let limited = limited.collect();
+    resources::add(&mut limits, &limited);
+    for (name, quantity) in requests {
         if ["cpu", "memory", "ephemeral-storage"].contains(&&*name) || name.starts_with("hugepages-") {
             usage.insert(format!("requests.{name}"), quantity.clone());
             usage.insert(name, quantity);
@@ -293,7 +327,7 @@ fn pod_usage(pod: &Value, usage: &mut ResourceList) {
             usage.insert(format!("requests.{name}"), quantity);
         }
     }
-    for (name, quantity) in resources::pod_total(pod, "limits") {
+    for (name, quantity) in limits {
         if ["cpu", "memory", "ephemeral-storage"].contains(&&*name) {
             usage.insert(format!("limits.{name}"), quantity);
         }
@@ -338,6 +372,30 @@ fn claim_usage(claim: &Value, usage: &mut ResourceList) {
     }
 }
 
+/// Devices by class; of alternatives, the most that one class may have to give.
+fn device_usage(claim: &Value, usage: &mut ResourceList) {
+    let devices = |request: &Value| {
+        let count = match text(request, &["allocationMode"]) {
+            "ExactCount" => at(request, &["count"]).and_then(Value::as_i64).unwrap_or(0),
+            "All" => DEVICES_MAX,
+            _ => 0,
+        };
+        (format!("{}{DEVICES}", text(request, &["deviceClassName"])), count)
+    };
+    for request in items(claim, &["spec", "devices", "requests"]) {
+        let mut most: BTreeMap<String, i64> = BTreeMap::new();
+        let alternatives = items(request, &["firstAvailable"]);
+        let exactly = at(request, &["exactly"]).filter(|_| alternatives.is_empty());
+        for (name, count) in alternatives.iter().chain(exactly).map(devices) {
+            let before = most.entry(name).or_default();
+            *before = count.max(*before);
+        }
+        let counts =
+            most.into_iter().map(|(name, count)| (name, Quantity::from_int(count, Format::DecimalSi)));
+        resources::add(usage, &counts.collect());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,6 +423,19 @@ mod tests {
             charge(&subject("pods", &pod), &[full]).unwrap_err(),
             "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"
         );
+    }
+
+    #[test]
+    fn a_pods_sandbox_counts_too() {
+        let amounts = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}});
+        let pod = json!({"spec": {
+            "containers": [{"name": "c", "resources": amounts}], "overhead": {"cpu": "250m", "memory": "1Mi"},
+        }});
+        let used = used(("pods", ""), [&pod], &json!({}));
+        let of = |name: &str| used.get(name).map(Quantity::to_string);
+        assert_eq!(of("requests.cpu").as_deref(), Some("1250m"));
+        assert_eq!(of("limits.cpu").as_deref(), Some("2250m"));
+        assert_eq!((of("memory").as_deref(), of("limits.memory")), (Some("1Mi"), None));
     }
 
     #[test]
@@ -396,6 +467,26 @@ mod tests {
         assert_eq!(charge(&subject("pods", &plain), &[scoped.clone()]).unwrap(), Vec::<Value>::new());
         let ending = json!({"spec": {"containers": [], "activeDeadlineSeconds": 5}});
         assert!(charge(&subject("pods", &ending), &[scoped]).is_err());
+    }
+
+    #[test]
+    fn claims_are_charged_for_the_devices_of_each_class() {
+        let claim = json!({"spec": {"devices": {"requests": [
+            {"name": "a", "exactly": {"deviceClassName": "gold", "allocationMode": "ExactCount", "count": 2}},
+            {"name": "b", "firstAvailable": [
+                {"name": "x", "deviceClassName": "gold", "allocationMode": "ExactCount", "count": 3},
+                {"name": "y", "deviceClassName": "gold", "allocationMode": "ExactCount", "count": 1},
+                {"name": "z", "deviceClassName": "tin", "allocationMode": "All"},
+            ]},
+        ]}}});
+        let names = ["gold.deviceclass.resource.k8s.io/devices", "tin.deviceclass.resource.k8s.io/devices"];
+        let count = "count/resourceclaims.resource.k8s.io";
+        let limits = json!({names[0]: "5", names[1]: "40", count: "1"});
+        let quota = quota(limits, json!({names[0]: "0", names[1]: "0", count: "0"}));
+        let subject =
+            Subject { group: "resource.k8s.io", plural: "resourceclaims", object: &claim, old: None };
+        let charged = charge(&subject, &[quota]).unwrap();
+        assert_eq!(charged[0]["status"]["used"], json!({names[0]: "5", names[1]: "32", count: "1"}));
     }
 
     #[test]

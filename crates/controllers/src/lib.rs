@@ -5,7 +5,7 @@
 //! changed, so a lost event or a restart costs nothing but time.
 //!
 //! - [`run`], [`run_with`], [`Options`]: the daemon;
-//! - [`views`]: the fields that are read; [`api`]: how things are written; [`informers`]: the shared caches;
+//! - [`views`], [`metadata`]: the fields that are read; [`api`]: how things are written; [`informers`]: the shared caches;
 //! - [`owners`], [`expectations`], [`labels`], [`pods`]: what controllers have in common;
 //! - then one module per controller.
 
@@ -24,11 +24,13 @@ pub mod history;
 pub mod informers;
 pub mod job;
 pub mod labels;
+pub mod metadata;
 pub mod namespace;
 pub mod node;
 mod options;
 pub mod owners;
 pub mod pods;
+pub mod protection;
 pub mod quota;
 pub mod replicaset;
 mod run;

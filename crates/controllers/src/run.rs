@@ -157,6 +157,8 @@ fn controllers(context: &Context, secrets: Secrets) -> Vec<Controller> {
         ("disruption", crate::disruption::run(c()).boxed()),
         ("resourcequota", crate::quota::run(c()).boxed()),
         ("namespace", crate::namespace::run(c()).boxed()),
+        ("pvc-protection", crate::protection::run_claims(c()).boxed()),
+        ("pv-protection", crate::protection::run_volumes(c()).boxed()),
         ("endpoint", crate::endpoints::run(c()).boxed()),
         ("endpointslice", crate::endpoints::run_slices(c()).boxed()),
         ("endpointslicemirroring", crate::endpoints::run_mirroring(c()).boxed()),

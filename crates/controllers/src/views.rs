@@ -24,7 +24,7 @@ macro_rules! view {
     ($(#[$doc:meta])* $name:ident, $group:literal, $version:literal, $plural:literal, $scope:ident,
      { $($(#[$field_attr:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
         #[serde(rename_all = "camelCase", default)]
         pub struct $name {
             /// Standard metadata.
@@ -58,7 +58,7 @@ macro_rules! view {
 macro_rules! part {
     ($(#[$doc:meta])* $name:ident, { $($(#[$field_attr:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
         #[serde(rename_all = "camelCase", default)]
         pub struct $name {
             $($(#[$field_attr])* #[serde(deserialize_with = "crate::views::nullable")] pub $field: $type,)*

@@ -95,6 +95,94 @@ async fn a_namespace_is_emptied_and_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_of_a_namespace_go_first() {
+    let cluster = Cluster::start(Faults::None).await;
+    cluster.post("/api/v1/namespaces", json!({"metadata": {"name": "team"}})).await;
+    let held = json!({
+        "metadata": {"name": "held", "finalizers": ["example.com/hold"]},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    cluster.post("/api/v1/namespaces/team/pods", held).await;
+    cluster.post("/api/v1/namespaces/team/configmaps", json!({"metadata": {"name": "c"}})).await;
+    cluster.delete("/api/v1/namespaces/team", "Background").await;
+    let told = |namespace: &Value| {
+        let conditions = namespace["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().filter(|c| c["status"] == "False").count() == 5
+    };
+    cluster.until("/api/v1/namespaces/team", told).await;
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    let pod = "/api/v1/namespaces/team/pods/held";
+    assert!(cluster.get(pod).await["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(cluster.get("/api/v1/namespaces/team/configmaps/c").await["metadata"]["name"], "c");
+    cluster
+        .patch(pod, json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/hold"]}}))
+        .await;
+    cluster.gone("/api/v1/namespaces/team").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_stays_as_long_as_a_pod_uses_it() {
+    let cluster = Cluster::start(Faults::None).await;
+    cluster.node("n1").await;
+    let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
+    let claim = json!({"metadata": {"name": "data"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+    }});
+    cluster.post(claims, claim).await;
+    let pod = json!({"metadata": {"name": "user"}, "spec": {
+        "nodeName": "n1", "containers": [{"name": "c", "image": "i"}],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}],
+    }});
+    cluster.post(PODS, pod).await;
+    let claim = format!("{claims}/data");
+    cluster.delete(&claim, "Background").await;
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    assert_eq!(cluster.get(&claim).await["metadata"]["finalizers"][0], "kubernetes.io/pvc-protection");
+    cluster.delete(&format!("{PODS}/user"), "Background").await;
+    cluster.gone(&claim).await;
+
+    let volume = json!({"metadata": {"name": "disk"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/tmp"},
+    }});
+    cluster.post("/api/v1/persistentvolumes", volume).await;
+    cluster.delete("/api/v1/persistentvolumes/disk", "Background").await;
+    cluster.gone("/api/v1/persistentvolumes/disk").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_makes_room_in_a_quota() {
+    let cluster = Cluster::start(Faults::None).await;
+    let names = ["configmaps", "count/deployments.apps", "persistentvolumeclaims", "requests.storage"];
+    let gold = "gold.storageclass.storage.k8s.io/persistentvolumeclaims";
+    let hard: serde_json::Map<String, Value> =
+        names.into_iter().chain([gold]).map(|name| (name.to_owned(), "10Gi".into())).collect();
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    cluster.post(quotas, json!({"metadata": {"name": "q"}, "spec": {"hard": hard}})).await;
+    let quota = format!("{quotas}/q");
+    let used = |wanted: [&str; 5]| {
+        let names: Vec<&str> = names.into_iter().chain([gold]).collect();
+        let wanted = wanted.map(str::to_owned);
+        move |quota: &Value| {
+            names.iter().zip(&wanted).all(|(name, amount)| quota["status"]["used"][name] == **amount)
+        }
+    };
+    cluster.until(&quota, used(["0"; 5])).await;
+    let claim = json!({"metadata": {"name": "c"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "storageClassName": "gold", "resources": {"requests": {"storage": "1Gi"}},
+    }});
+    cluster.post("/api/v1/namespaces/default/persistentvolumeclaims", claim).await;
+    cluster.post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "c"}})).await;
+    cluster.post(DEPLOYMENTS, deployment("web", 0, "x")).await;
+    cluster.until(&quota, used(["1", "1", "1", "1Gi", "1"])).await;
+    let started = tokio::time::Instant::now();
+    cluster.delete("/api/v1/namespaces/default/persistentvolumeclaims/c", "Background").await;
+    cluster.delete("/api/v1/namespaces/default/configmaps/c", "Background").await;
+    cluster.delete(&format!("{DEPLOYMENTS}/web"), "Background").await;
+    cluster.until(&quota, used(["0"; 5])).await;
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_leave_a_silent_node_after_five_minutes() {
     let cluster = Cluster::start(Faults::None).await;
     let lost = cluster.node("lost").await;

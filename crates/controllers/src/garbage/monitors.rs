@@ -1,6 +1,5 @@
 //! A metadata watch per deletable resource, following discovery.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,48 +8,18 @@ use client::informer::{Event, Informer, InformerOptions};
 use client::{GoError, ObjectKey};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use parking_lot::RwLock;
-use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Collector;
 use super::graph::{Identity, Uid};
 use crate::discovery::{self, Resource};
+use crate::metadata::Object;
 
 /// Discovery is asked again when a definition changes, and this often in any case.
 const REFRESH: Duration = Duration::from_secs(300);
 /// A new definition takes a moment to be served.
 const SETTLE: Duration = Duration::from_secs(1);
-
-/// The metadata of any object.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Object {
-    metadata: ObjectMeta,
-}
-
-impl kube::Resource for Object {
-    type DynamicType = Resource;
-    type Scope = kube::core::DynamicResourceScope;
-
-    fn kind(resource: &Resource) -> Cow<'_, str> {
-        resource.kind.as_str().into()
-    }
-    fn group(resource: &Resource) -> Cow<'_, str> {
-        resource.group.as_str().into()
-    }
-    fn version(resource: &Resource) -> Cow<'_, str> {
-        resource.version.as_str().into()
-    }
-    fn plural(resource: &Resource) -> Cow<'_, str> {
-        resource.plural.as_str().into()
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
 
 /// What is not needed to know who owns whom.
 fn slim(object: &mut Object) {

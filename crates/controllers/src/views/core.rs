@@ -45,6 +45,8 @@ part!(
         priority: Option<i32>,
         /// Names which scopes of quotas it falls under.
         priority_class_name: Option<String>,
+        /// Resources of the pod as a whole.
+        resources: Option<ResourceRequirements>,
         /// Resources of the sandbox.
         overhead: BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>,
         /// How long it may run.
@@ -113,6 +115,8 @@ part!(
         /// `None` for headless services.
         #[serde(rename = "clusterIP")]
         cluster_ip: Option<String>,
+        /// Whether a load balancer's service gets node ports.
+        allocate_load_balancer_node_ports: Option<bool>,
         /// Publish pods that are not ready too.
         publish_not_ready_addresses: Option<bool>,
         /// ClusterIP, NodePort, LoadBalancer or ExternalName.
@@ -258,6 +262,22 @@ part!(
     /// A claim's status.
     PersistentVolumeClaimStatus, {
         /// Pending, Bound or Lost.
+        phase: Option<String>,
+    }
+);
+
+view!(
+    /// A volume.
+    PersistentVolume, "", "v1", "persistentvolumes", ClusterResourceScope, {
+        /// Bound or not.
+        status: PersistentVolumeStatus,
+    }
+);
+
+part!(
+    /// A volume's status.
+    PersistentVolumeStatus, {
+        /// Pending, Available, Bound, Released or Failed.
         phase: Option<String>,
     }
 );

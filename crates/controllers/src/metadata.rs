@@ -1,0 +1,39 @@
+//! Objects of any resource, of which only the metadata is of interest.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+
+use crate::discovery::Resource;
+
+/// The metadata of any object.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Object {
+    /// Standard metadata.
+    pub metadata: ObjectMeta,
+}
+
+impl kube::Resource for Object {
+    type DynamicType = Resource;
+    type Scope = kube::core::DynamicResourceScope;
+
+    fn kind(resource: &Resource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+    fn group(resource: &Resource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+    fn version(resource: &Resource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+    fn plural(resource: &Resource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
