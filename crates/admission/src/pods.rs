@@ -117,19 +117,10 @@ pub fn runtime_class(pod: &mut Value, class: Option<&Value>) -> Result<(), Refus
     if !name.is_empty() && class.is_none() {
         return Err(format!("pod rejected: RuntimeClass {} not found", api::field::go_quote(name)));
     }
-    let overhead = class.and_then(|c| at(c, &["overhead", "podFixed"])).cloned();
+    let overhead = fixed_overhead(class).cloned();
     let own = at(pod, &["spec", "overhead"]).filter(|o| o.as_object().is_some_and(|o| !o.is_empty()));
     match (&overhead, own) {
-        (None, Some(_)) => {
-            return Err(
-                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into()
-            );
-        }
-        (Some(overhead), Some(own))
-            if crate::resources::list(Some(overhead)) != crate::resources::list(Some(own)) =>
-        {
-            return Err("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead".into());
-        }
+        (Some(overhead), Some(own)) if differ(Some(overhead), Some(own)) => return Err(OTHER_OVERHEAD.into()),
         _ => {}
     }
     if let (Some(overhead), Some(spec)) = (overhead, object_mut(pod, &["spec"])) {
@@ -163,6 +154,31 @@ pub fn runtime_class(pod: &mut Value, class: Option<&Value>) -> Result<(), Refus
         }
     }
     Ok(())
+}
+
+const OTHER_OVERHEAD: &str = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
+
+fn fixed_overhead(class: Option<&Value>) -> Option<&Value> {
+    class.and_then(|class| at(class, &["overhead", "podFixed"]))
+}
+
+fn differ(a: Option<&Value>, b: Option<&Value>) -> bool {
+    crate::resources::list(a) != crate::resources::list(b)
+}
+
+/// RuntimeClass, after validation: the pod's overhead is that of its class.
+///
+/// # Errors
+/// Another overhead, or one without a class that has some.
+pub fn runtime_class_overhead(pod: &Value, class: Option<&Value>) -> Result<(), Refusal> {
+    let own = at(pod, &["spec", "overhead"]);
+    match fixed_overhead(class) {
+        Some(overhead) if differ(Some(overhead), own) => Err(OTHER_OVERHEAD.into()),
+        None if own.is_some() => {
+            Err("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +227,11 @@ mod tests {
     #[test]
     fn overhead_comes_from_the_runtime_class_only() {
         let mut pod = json!({"spec": {"overhead": {"cpu": "1"}}});
-        assert!(runtime_class(&mut pod, None).unwrap_err().contains("without corresponding RuntimeClass"));
+        // What is wrong with the overhead itself is told first.
+        runtime_class(&mut pod, None).unwrap();
+        assert!(
+            runtime_class_overhead(&pod, None).unwrap_err().contains("without corresponding RuntimeClass")
+        );
         let class =
             json!({"overhead": {"podFixed": {"cpu": "250m"}}, "scheduling": {"nodeSelector": {"a": "b"}}});
         let mut pod = json!({"spec": {"runtimeClassName": "kata"}});

@@ -256,11 +256,25 @@ pub fn go_quote(text: &str) -> String {
             c if (c as u32) < 0x20 || c as u32 == 0x7f => {
                 let _ = write!(out, "\\x{:02x}", c as u32);
             }
-            c => out.push(c),
+            c if c.is_ascii() || is_printable(c) => out.push(c),
+            c if (c as u32) < 0x10000 => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => {
+                let _ = write!(out, "\\U{:08x}", c as u32);
+            }
         }
     }
     out.push('"');
     out
+}
+
+/// Go's `strconv.IsPrint` of a character beyond ASCII: no control character, separator or unassigned one.
+fn is_printable(c: char) -> bool {
+    // Rust's escapes have the same idea of it, but for marks that begin a text.
+    let mut text = String::from("a");
+    text.push(c);
+    text.escape_debug().nth(1) != Some('\\')
 }
 
 #[cfg(test)]
@@ -276,6 +290,12 @@ mod tests {
         let annotations = Path::new("metadata.annotations");
         assert_eq!(annotations.key("a/b").to_string(), "metadata.annotations[a/b]");
         assert_eq!(Path::ROOT.child("spec").to_string(), "spec");
+    }
+
+    #[test]
+    fn quotes_are_as_go_writes_them() {
+        let quoted = go_quote("a\u{86}\u{2028}\u{301}\u{e0001}\u{fc}\u{1f600}\n\u{1}");
+        assert_eq!(quoted, "\"a\\u0086\\u2028\u{301}\\U000e0001\u{fc}\u{1f600}\\n\\x01\"");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::field::ErrorList;
+use crate::field::{ErrorList, go_quote};
 use crate::{Object, Value};
 
 /// A request that was refused, with everything that the client is told.
@@ -60,7 +60,7 @@ impl ApiError {
 
     /// 404: no object of that name.
     pub fn not_found(resource: GroupName<'_>, name: &str) -> ApiError {
-        let message = format!("{resource} \"{name}\" not found");
+        let message = format!("{resource} {} not found", go_quote(name));
         ApiError {
             code: 404,
             reason: "NotFound",
@@ -77,7 +77,7 @@ impl ApiError {
 
     /// 409: the name is taken.
     pub fn already_exists(resource: GroupName<'_>, name: &str) -> ApiError {
-        let message = format!("{resource} \"{name}\" already exists");
+        let message = format!("{resource} {} already exists", go_quote(name));
         ApiError {
             code: 409,
             reason: "AlreadyExists",
@@ -89,7 +89,7 @@ impl ApiError {
 
     /// 409: the object changed meanwhile, or a precondition does not hold.
     pub fn conflict(resource: GroupName<'_>, name: &str, why: &str) -> ApiError {
-        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+        let message = format!("Operation cannot be fulfilled on {resource} {}: {why}", go_quote(name));
         ApiError {
             code: 409,
             reason: "Conflict",
@@ -119,7 +119,7 @@ impl ApiError {
         ApiError {
             code: 422,
             reason: "Invalid",
-            message: format!("{kind} \"{name}\" is invalid: {list}"),
+            message: format!("{kind} {} is invalid: {list}", go_quote(name)),
             details: d,
             continue_token: None,
         }
@@ -135,7 +135,7 @@ impl ApiError {
         let message = if name.is_empty() {
             format!("{resource} is forbidden: {why}")
         } else {
-            format!("{resource} \"{name}\" is forbidden: {why}")
+            format!("{resource} {} is forbidden: {why}", go_quote(name))
         };
         ApiError {
             code: 403,
@@ -248,5 +248,12 @@ mod tests {
         let two = ApiError::invalid(kind, "web", &vec![error, Error::required(&path, "")]);
         assert!(two.message.ends_with("is invalid: [spec.replicas: Invalid value: -1: must be greater than or equal to 0, spec.replicas: Required value]"));
         assert_eq!(two.to_status()["details"]["causes"].as_array().map(Vec::len), Some(2));
+    }
+
+    /// Line ends and quotes of a name stood in the message as they are.
+    #[test]
+    fn names_are_quoted_as_go_does() {
+        let pods = GroupName { group: "", name: "pods" };
+        assert_eq!(ApiError::not_found(pods, "a\nb\"").message, r#"pods "a\nb\"" not found"#);
     }
 }

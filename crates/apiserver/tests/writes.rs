@@ -97,6 +97,62 @@ async fn node_ports_of_one_service_are_shared_by_port_and_given_once() {
     }
 }
 
+/// A dry run took a real address for a moment, and two of one address stood in each other's way.
+#[tokio::test]
+async fn a_dry_run_takes_no_address() {
+    let server = Cluster::start().await;
+    let service = |name: &str, address: Value| {
+        json!({"metadata": {"name": name},
+        "spec": {"clusterIP": address, "ports": [{"port": 80}]}})
+    };
+    let (code, _, made) = send(&server, "POST", SERVICES, service("a", Value::Null)).await;
+    assert_eq!(code, 201, "{made}");
+    let taken = made["spec"]["clusterIP"].clone();
+    let dry = format!("{SERVICES}?dryRun=All");
+    let (code, _, shown) = send(&server, "POST", &dry, service("b", taken.clone())).await;
+    assert_eq!((code, &shown["spec"]["clusterIPs"]), (201, &json!([taken])));
+    let (code, _, shown) = send(&server, "POST", &dry, service("c", Value::Null)).await;
+    assert_eq!(code, 201);
+    assert!(shown["spec"]["clusterIP"].as_str().unwrap().ends_with(".0.0"), "{shown}");
+    let (code, ..) = send(&server, "POST", SERVICES, service("d", taken)).await;
+    assert_eq!(code, 422);
+}
+
+/// What is no number was refused as a resource version that a new object has.
+#[tokio::test]
+async fn a_new_object_may_bring_a_resource_version_that_is_no_number() {
+    let server = Cluster::start().await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    let map = |version: &str| json!({"metadata": {"name": "m", "resourceVersion": version}});
+    let (code, ..) = send(&server, "POST", path, map("5")).await;
+    assert_eq!(code, 500);
+    let (code, _, made) = send(&server, "POST", path, map("x")).await;
+    assert_eq!(code, 201);
+    assert_ne!(made["metadata"]["resourceVersion"], "x");
+}
+
+/// An invalid overhead was refused as one that no class gives, and a class's name went into a path unseen.
+#[tokio::test]
+async fn a_runtime_class_is_asked_for_by_names_that_can_be_asked_for() {
+    let server = Cluster::start().await;
+    let pods = "/api/v1/namespaces/default/pods?dryRun=All";
+    let pod = |field: &str, value: Value| {
+        json!({"metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i"}], field: value}})
+    };
+    for (name, text) in [
+        ("a/b", "invalid resource name \"a/b\": [may not contain '/']"),
+        ("", "resource name may not be empty"),
+    ] {
+        let (code, _, status) = send(&server, "POST", pods, pod("runtimeClassName", name.into())).await;
+        assert_eq!((code, status["message"].as_str()), (500, Some(text)));
+    }
+    let (code, ..) = send(&server, "POST", pods, pod("overhead", json!({"nonsense": "1"}))).await;
+    assert_eq!(code, 422);
+    let (code, ..) = send(&server, "POST", pods, pod("overhead", json!({"cpu": "1"}))).await;
+    assert_eq!(code, 403);
+}
+
 /// Labels that are made for a job's template were validated in its own metadata too, which gets them afterwards.
 #[tokio::test]
 async fn a_job_has_its_templates_labels_once_it_is_stored() {

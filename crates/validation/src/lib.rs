@@ -194,6 +194,11 @@ pub fn dns_subdomain_faults(name: &str) -> Vec<String> {
     names::is_dns1123_subdomain(name)
 }
 
+/// What keeps a name from being a part of a path (`IsValidPathSegmentName`).
+pub fn path_segment_faults(name: &str) -> Vec<String> {
+    names::path_segment(name, false)
+}
+
 /// What clients are told of an address that is valid and oddly written; `path` is where it stands.
 pub fn ip_warning(path: &str, value: &str) -> Option<String> {
     net::ip_warning(path, value)

@@ -239,6 +239,11 @@ pub(crate) fn is_dual_stack(ips: &[&str]) -> Option<bool> {
 }
 
 /// `IsDualStackCIDRStrings`.
+/// Whether a text is a network, however it is written.
+pub(crate) fn is_cidr(text: &str) -> bool {
+    Cidr::parse(text).is_some()
+}
+
 pub(crate) fn is_dual_stack_cidrs(cidrs: &[&str]) -> Option<bool> {
     let parsed = cidrs.iter().map(|t| Cidr::parse(t)).collect::<Option<Vec<Cidr>>>()?;
     Some(parsed.iter().any(|c| is_ipv6(c.address)) && parsed.iter().any(|c| !is_ipv6(c.address)))

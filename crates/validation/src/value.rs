@@ -2,6 +2,8 @@
 
 use api::{Object, Value};
 
+use crate::quantity::{Quantity, QuantityField as _};
+
 pub(crate) static NULL: Value = Value::Null;
 
 /// Field access with Go's zero values.
@@ -114,12 +116,27 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
 
 fn same_field(key: &str, a: &Value, b: &Value) -> bool {
     match (a, b) {
+        (Value::Object(x), Value::Object(y)) if AMOUNTS.contains(&key) => {
+            x.len() == y.len() && x.iter().all(|(k, v)| y.get(k).is_some_and(|w| same_amount(v, w)))
+        }
+        (Value::String(_), Value::String(_)) if AMOUNT.contains(&key) => same_amount(a, b),
         (Value::Null, Value::Object(o)) | (Value::Object(o), Value::Null) if MAPS.contains(&key) => {
             o.is_empty()
         }
         _ => same(a, b),
     }
 }
+
+/// Quantities are compared by what they mean: `+1` is `1`.
+fn same_amount(a: &Value, b: &Value) -> bool {
+    a == b || Quantity::of(a) == Quantity::of(b)
+}
+
+/// Fields that are maps of quantities.
+const AMOUNTS: &[&str] = &["limits", "requests", "overhead", "capacity"];
+
+/// Fields that are quantities.
+const AMOUNT: &[&str] = &["sizeLimit", "divisor"];
 
 const MAPS: &[&str] = &[
     "annotations",
@@ -141,4 +158,20 @@ const MAPS: &[&str] = &[
 /// [`same`] for one field of two objects.
 pub(crate) fn same_at(a: &Value, b: &Value, name: &str) -> bool {
     same_field(name, a.sub(name), b.sub(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A quantity that was written in another way was taken for a change, an empty struct for none.
+    #[test]
+    fn semantic_equality_is_upstreams() {
+        let with = |resources: Value| json!({"resources": resources});
+        assert!(same(&with(json!({"limits": {"cpu": "+1"}})), &with(json!({"limits": {"cpu": "1"}}))));
+        assert!(!same(&with(json!({"limits": {"cpu": "2"}})), &with(json!({"limits": {"cpu": "1"}}))));
+        assert!(same(&with(json!({"limits": {}})), &with(json!({}))));
+        assert!(!same(&with(json!({})), &json!({})));
+    }
 }

@@ -25,41 +25,56 @@ pub(super) fn number(ty: &Type, text: &str) -> Option<Value> {
 pub(super) fn base64(text: &str) -> Result<Value, String> {
     let standard = base64::engine::general_purpose::STANDARD;
     // Go skips line ends.
-    let text: Cow<'_, str> =
+    let joined: Cow<'_, str> =
         if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], "").into() } else { text.into() };
-    match standard.decode(text.as_bytes()) {
-        Ok(_) => Ok(Value::String(text.into_owned())),
+    match standard.decode(joined.as_bytes()) {
+        Ok(_) => Ok(Value::String(joined.into_owned())),
         // Go ignores set bits behind the last byte.
         Err(base64::DecodeError::InvalidLastSymbol { .. }) => {
             let lenient = base64::engine::GeneralPurpose::new(
                 &base64::alphabet::STANDARD,
                 base64::engine::GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
             );
-            let bytes = lenient.decode(text.as_bytes()).map_err(|_| corrupt(&text))?;
-            Ok(Value::String(standard.encode(bytes)))
+            let bytes = lenient.decode(joined.as_bytes()).map_err(|_| corrupt(text))?;
+            Ok(bytes_text(&bytes))
         }
-        Err(_) => Err(corrupt(&text)),
+        Err(_) => Err(corrupt(text)),
     }
 }
 
-/// Bytes as text.
-pub(super) fn to_base64(bytes: &[u8]) -> Value {
+/// Bytes as JSON has them.
+pub(super) fn bytes_text(bytes: &[u8]) -> Value {
     Value::String(base64::engine::general_purpose::STANDARD.encode(bytes))
 }
 
-/// Go's `base64.CorruptInputError` with the offset that Go reports.
+/// Go's `base64.CorruptInputError` with the offset that Go reports, in the text with its line ends.
 fn corrupt(text: &str) -> String {
     let bytes = text.as_bytes();
-    let symbol = |b: &u8| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/';
-    let bad = bytes.iter().position(|b| !symbol(b)).unwrap_or(bytes.len());
-    let at = match (bytes.get(bad), bad % 4) {
-        // Too short: Go names the start of the last group, or of what is left of it.
-        (None, left) => bad - left,
-        (Some(b'='), 2) if bytes.get(bad + 1) == Some(&b'=') => bad + 2,
-        (Some(b'='), 2) => (bad + 1).min(bytes.len()),
-        (Some(b'='), 3) => bad + 1,
-        _ => bad,
+    let skip = |from: usize| {
+        let ends = bytes[from..].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
+        from + ends
     };
+    let mut in_group = 0;
+    let mut at = 0;
+    while let Some(b) = bytes.get(at) {
+        match b {
+            b'\n' | b'\r' => {}
+            b if b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/') => in_group = (in_group + 1) % 4,
+            b'=' if in_group == 2 => {
+                let second = skip(at + 1);
+                let both = bytes.get(second) == Some(&b'=');
+                return illegal(if both { skip(second + 1) } else { second });
+            }
+            b'=' if in_group == 3 => return illegal(skip(at + 1)),
+            _ => return illegal(at),
+        }
+        at += 1;
+    }
+    // Too short: Go counts back by the symbols of the last group.
+    illegal(at - in_group)
+}
+
+fn illegal(at: usize) -> String {
     format!("illegal base64 data at input byte {at}")
 }
 

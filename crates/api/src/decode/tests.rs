@@ -132,6 +132,9 @@ fn base64_errors_name_gos_offset() {
     assert_eq!(decode("YWJj").unwrap().object["data"]["a"], "YWJj");
     assert!(decode("!").unwrap_err().message.ends_with("illegal base64 data at input byte 0"));
     assert!(decode("not base64!").unwrap_err().message.ends_with("illegal base64 data at input byte 3"));
+    // The offset is that of the text with its line ends.
+    assert!(decode("a\\nb").unwrap_err().message.ends_with("illegal base64 data at input byte 1"));
+    assert!(decode("YW\\nE!").unwrap_err().message.ends_with("illegal base64 data at input byte 4"));
 }
 
 #[test]

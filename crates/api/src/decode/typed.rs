@@ -308,20 +308,30 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// Go takes bytes from a list of small numbers as well.
+    /// Bytes as a list of numbers, which Go reads as well as base64.
     fn byte_list(&mut self, at: &At<'_>) -> Result<Value> {
-        let mut bytes = Vec::new();
-        for item in self.reader.value(self.depth)?.as_array().into_iter().flatten() {
-            let byte = item.as_u64().and_then(|n| u8::try_from(n).ok());
-            if byte.is_none() && !item.is_null() {
-                let text = item.to_string();
-                let what = found(text.bytes().next().unwrap_or_default());
-                let what = if what == "number" { format!("number {text}") } else { what.to_owned() };
-                self.save_text(at.type_error(&what, "uint8"));
+        const TYPE: &str = "uint8";
+        let (mut bytes, mut first) = (Vec::new(), true);
+        self.reader.expect(b'[')?;
+        while self.reader.more(first, b']')? {
+            first = false;
+            let begin = self.reader.peek()?;
+            let mut byte = 0;
+            if matches!(begin, b'-' | b'0'..=b'9') {
+                let text = self.reader.number()?;
+                match text.parse() {
+                    Ok(number) => byte = number,
+                    Err(_) => self.save_text(at.type_error(&format!("number {text}"), TYPE)),
+                }
+            } else {
+                self.reader.skip()?;
+                if begin != b'n' {
+                    self.save_text(at.type_error(found(begin), TYPE));
+                }
             }
-            bytes.push(byte.unwrap_or(0));
+            bytes.push(byte);
         }
-        Ok(scalar::to_base64(&bytes))
+        Ok(scalar::bytes_text(&bytes))
     }
 
     fn map(&mut self, value_type: &Type, at: &At<'_>) -> Result<Value> {

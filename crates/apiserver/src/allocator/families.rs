@@ -3,7 +3,6 @@
 use api::Value;
 use api::field::{Error, ErrorList, Path};
 use api::status::{ApiError, GroupName};
-use serde_json::json;
 
 use crate::registry::obj;
 
@@ -27,9 +26,6 @@ fn set(service: &mut Value, field: &str, value: impl Into<Value>) {
 /// Fills in policy and families, or says why they cannot be had.
 pub(super) fn complete(service: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
     let one = obj::text_at(service, "spec.clusterIP").to_owned();
-    if !one.is_empty() && texts(service, "clusterIPs").is_empty() {
-        set(service, "clusterIPs", json!([one]));
-    }
     if old.is_some_and(|old| prefers_as_before(service, old)) {
         return Ok(());
     }
@@ -140,6 +136,7 @@ fn release_second(service: &mut Value, old: &Value, errors: &mut ErrorList) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn of(spec: Value) -> Result<Value, String> {
         let mut service = json!({"metadata": {"name": "x"}, "spec": spec});
@@ -157,16 +154,21 @@ mod tests {
                 .into())
         );
         assert_eq!(
-            of(json!({"type": "ClusterIP", "clusterIP": "fd00::1"})),
+            of(json!({"type": "ClusterIP", "clusterIP": "fd00::1", "clusterIPs": ["fd00::1"]})),
             Err("Service \"x\" is invalid: spec.clusterIPs[0]: Invalid value: [\"fd00::1\"]: IPv6 is not configured on \
                  this cluster"
                 .into())
         );
         let two = of(json!({"type": "ClusterIP", "ipFamilies": ["IPv4", "IPv6"]})).unwrap_err();
         assert!(two.contains("when multiple IP families are specified"), "{two}");
-        assert_eq!(of(json!({"type": "ClusterIP", "clusterIP": "None"})), Ok(json!(["IPv4", "IPv6"])));
         assert_eq!(
-            of(json!({"type": "ClusterIP", "clusterIP": "None", "selector": {"a": "b"}})),
+            of(json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"]})),
+            Ok(json!(["IPv4", "IPv6"]))
+        );
+        assert_eq!(
+            of(
+                json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "selector": {"a": "b"}})
+            ),
             Ok(json!(["IPv4"]))
         );
         assert_eq!(

@@ -57,7 +57,7 @@ impl Operation<'_> {
     /// Takes any port.
     async fn any(&mut self) -> Result<i64, ApiError> {
         if let Some(dry) = &mut self.dry {
-            let port = dry.last().copied().unwrap_or(DRY_BASE) + 1;
+            let port = dry.last().map_or(DRY_BASE, |last| (*last).max(0)) + 1;
             dry.insert(port);
             return Ok(port);
         }
@@ -128,6 +128,23 @@ pub(super) fn entries(service: &Value) -> &[Value] {
 
 fn entry_mut(service: &mut Value, index: usize) -> Option<&mut Object> {
     service.get_mut("spec")?.get_mut("ports")?.get_mut(index)?.as_object_mut()
+}
+
+/// Entries without a node port get back the one that the entry of their name had, unless another entry has it now.
+pub(super) fn patch_from_old(service: &mut Value, old: &Value) {
+    let node_port = |e: &Value| number(e, "nodePort");
+    let name = |e: &Value| e.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let now: HashSet<i64> = entries(service).iter().map(node_port).collect();
+    let before: HashMap<String, i64> = entries(old).iter().map(|e| (name(e), node_port(e))).collect();
+    for i in 0..entries(service).len() {
+        let entry = &entries(service)[i];
+        let kept = before.get(&name(entry)).copied().filter(|port| *port != 0 && !now.contains(port));
+        if node_port(entry) == 0
+            && let (Some(port), Some(entry)) = (kept, entry_mut(service, i))
+        {
+            entry.insert("nodePort".into(), port.into());
+        }
+    }
 }
 
 impl Allocators {

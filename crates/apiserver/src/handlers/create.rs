@@ -160,7 +160,8 @@ async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<Option<Byte
         let there = storage.get(resource, &namespace, &name).await?;
         return if there.is_some() { Err(exists()) } else { Ok(None) };
     }
-    if !matches!(obj::resource_version(object), "" | "0") {
+    // One that is no number is as good as none.
+    if crate::request::query::parse_uint(obj::resource_version(object)).is_ok_and(|version| version != 0) {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     let key = storage.key(resource, &namespace, &name);

@@ -3,8 +3,11 @@
 
 pub(crate) mod api_services;
 mod certificates;
+mod claims;
 mod endpoint_slices;
+mod nodes;
 mod pods;
+mod services;
 
 use api::Value;
 use api::kinds::Era;
@@ -156,8 +159,9 @@ pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
         }
         ("", "persistentvolumeclaims") => {
             object["status"] = json!({"phase": "Pending"});
-            data_sources(object);
+            claims::data_sources(object, None);
         }
+        ("", "nodes") => nodes::drop_config(object, None),
         ("batch", "jobs") => job_selector(object),
         ("", "serviceaccounts") => bare_secrets(object),
         ("apps", "daemonsets") => set_template_generation(object, template_generation(object).max(1)),
@@ -194,22 +198,6 @@ fn template_changed(object: &Value, old: &Value) -> bool {
     let ty = schemas.by_name("io.k8s.api.core.v1.PodTemplateSpec").map_or(Type::Any, Type::Struct);
     let template = |v| obj::at(v, "spec.template");
     !equal::Equality { schemas, nil_is_empty: true }.same(&ty, template(object), template(old))
-}
-
-/// `NormalizeDataSources`: each of the two fields is filled from the other.
-fn data_sources(claim: &mut Value) {
-    let spec = obj::child_mut(claim, "spec");
-    let source = spec.get("dataSource").filter(|v| !v.is_null()).cloned();
-    let reference = spec.get("dataSourceRef").filter(|v| !v.is_null()).cloned();
-    match (source, reference) {
-        (Some(source), None) => {
-            spec.insert("dataSourceRef".into(), source);
-        }
-        (None, Some(reference)) if reference.get("namespace").is_none_or(Value::is_null) => {
-            spec.insert("dataSource".into(), reference);
-        }
-        _ => {}
-    }
 }
 
 /// `generateSelector` of jobs: unless `manualSelector` is set, the job's pods are known by its uid.
@@ -334,7 +322,9 @@ fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
                 None => spec.remove("finalizers"),
             };
         }
-        ("", "persistentvolumeclaims") => data_sources(object),
+        ("", "nodes") => nodes::drop_config(object, Some(old)),
+        ("", "services") => services::drop_type_dependent(object, old),
+        ("", "persistentvolumeclaims") => claims::data_sources(object, Some(old)),
         ("", "serviceaccounts") => bare_secrets(object),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             apiextensions::names::keep_stored_version(object);
@@ -436,5 +426,8 @@ fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
     if resource.is("certificates.k8s.io", "certificatesigningrequests") {
         certificates::keep_decisions(object, old, resource.era());
         certificates::condition_times(object, old);
+    }
+    if resource.is("", "nodes") {
+        nodes::drop_status_config(object, old);
     }
 }

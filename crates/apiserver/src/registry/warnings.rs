@@ -147,7 +147,9 @@ fn workload(out: &mut Vec<String>, resource: &Resource, path: &str, object: &Val
              Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
         ));
     }
-    if let Some(template) = obj::at(object, path) {
+    // Upstream takes the old template of a replication controller for the new one.
+    let checked = old.filter(|_| resource.is("", "replicationcontrollers")).unwrap_or(object);
+    if let Some(template) = obj::at(checked, path) {
         pods::check(out, path, template);
     }
 }
@@ -375,8 +377,8 @@ fn service(out: &mut Vec<String>, object: &Value) {
 fn fractional(out: &mut Vec<String>, path: &str, list: Option<&Value>, names: &[&str]) {
     for name in names {
         let Some(text) = list.and_then(|l| l.get(*name)).and_then(Value::as_str) else { continue };
-        let milli = text.strip_suffix('m').and_then(|n| n.parse::<i64>().ok());
-        if milli.is_some_and(|n| n % 1000 != 0) {
+        let amount = api::quantity::Quantity::parse(text).ok();
+        if amount.is_some_and(|amount| amount.milli_value() % 1000 != 0) {
             out.push(format!(
                 "{path}[{name}]: fractional byte value {text:?} is invalid, must be an integer"
             ));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, Path, go_quote};
 
 use crate::errs::Errs;
 use crate::meta;
@@ -176,13 +176,15 @@ fn parse_interval(interval: &str, completions: i64) -> Result<(i64, i64), String
     let parts: Vec<&str> = interval.split('-').collect();
     if parts.len() > 2 {
         return Err(format!(
-            "the fragment \"{interval}\" violates the requirement that an index interval can have at most two parts separated by '-'"
+            "the fragment {} violates the requirement that an index interval can have at most two parts separated by '-'",
+            go_quote(interval)
         ));
     }
     let index = |text: &str| {
-        let n: i64 =
-            text.parse().map_err(|_| format!("cannot convert string to integer for index: \"{text}\""))?;
-        if n >= completions { Err(format!("too large index: \"{text}\"")) } else { Ok(n) }
+        let n: i64 = text
+            .parse()
+            .map_err(|_| format!("cannot convert string to integer for index: {}", go_quote(text)))?;
+        if n >= completions { Err(format!("too large index: {}", go_quote(text))) } else { Ok(n) }
     };
     let x = index(parts[0])?;
     let Some(second) = parts.get(1) else { return Ok((x, x)) };

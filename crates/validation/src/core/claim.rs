@@ -397,11 +397,9 @@ pub(crate) fn volume_spec(
         }
     }
     let opts = pod::Options::default();
-    let about = volume::About { volume_name: "", owner_name: name, opts: &opts };
+    let nodes_given = !inline && spec.at("nodeAffinity").is_some();
+    let about = volume::About { volume_name: "", owner_name: name, nodes_given, opts: &opts };
     let found = volume::persistent_volume_source(spec, path, &about, errs);
-    if spec.at("local").is_some() && (inline || spec.at("nodeAffinity").is_none()) {
-        errs.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
-    }
     if !found {
         errs.required(path, "must specify a volume type");
     }

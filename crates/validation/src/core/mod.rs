@@ -13,4 +13,5 @@ pub(crate) mod quota;
 pub(crate) mod replication_controller;
 pub(crate) mod secret_tls;
 pub(crate) mod service;
+mod storageos;
 pub(crate) mod volume;

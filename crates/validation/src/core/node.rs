@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, Path, go_quote};
 
 use super::pod::{affinity, resources};
 use crate::Context;
@@ -32,7 +32,18 @@ pub(crate) fn create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
     for (i, cidr) in cidrs.iter().enumerate() {
         net::valid_cidr(&path.index(i), cidr, &net::Before::default(), errs);
     }
-    if cidrs.len() > 1 && (net::is_dual_stack_cidrs(&cidrs) != Some(true) || cidrs.len() > 2) {
+    if cidrs.len() < 2 {
+        return;
+    }
+    if let Some((i, cidr)) = cidrs.iter().enumerate().find(|(_, cidr)| !net::is_cidr(cidr)) {
+        errs.internal(
+            &path,
+            format!(
+                "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{i}]: <nil> (invalid CIDR address: {cidr})"
+            ),
+        );
+    }
+    if net::is_dual_stack_cidrs(&cidrs) != Some(true) || cidrs.len() > 2 {
         errs.invalid(&path, spec.sub("podCIDRs"), "may specify no more than one CIDR for each IP family");
     }
 }
@@ -51,11 +62,13 @@ fn declared_features(status: &Value, errs: &mut ErrorList) {
     let list = status.strs("declaredFeatures");
     for (i, feature) in list.iter().enumerate() {
         if feature.len() > 253 {
-            let text = format!("invalid feature name \"{feature}\": must be no more than 253 characters");
+            let text =
+                format!("invalid feature name {}: must be no more than 253 characters", go_quote(feature));
             errs.invalid(&path.index(i), *feature, text);
         } else if !is_feature(feature) {
             let text = format!(
-                "invalid feature name \"{feature}\": must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+                "invalid feature name {}: must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes",
+                go_quote(feature)
             );
             errs.invalid(&path.index(i), *feature, text);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, Path, go_quote};
 
 use super::volume::{About, downward_file, file_mode, key_to_path, local_path, need};
 use crate::errs::{Errs, Raw};
@@ -262,7 +262,7 @@ fn first_bad_label(text: &str, rule: names::Rule, path: &Path<'_>, errs: &mut Er
         let messages = rule(label);
         if !messages.is_empty() {
             for message in messages {
-                errs.invalid(path, text, format!("validating label \"{label}\": {message}"));
+                errs.invalid(path, text, format!("validating label {}: {message}", go_quote(label)));
             }
             return;
         }

@@ -244,6 +244,9 @@ fn limit_names<'a>(
     }
 }
 
+/// Above it an amount is compared in whole units (`resource.MaxMilliValue`).
+const MAX_MILLI_VALUE: i64 = i64::MAX / 1000;
+
 fn limit_order(limit: &Value, of_pods: bool, key: &str, path: &Path<'_>, errs: &mut ErrorList) {
     let of = |field: &str| {
         if of_pods && field.starts_with("default") {
@@ -283,8 +286,9 @@ fn limit_order(limit: &Value, of_pods: bool, key: &str, path: &Path<'_>, errs: &
             errs.invalid(&path, text, format!("ratio {text} is less than 1"));
         }
         if let (Some((min, _)), Some((max, _))) = (&min, &max) {
+            let fine = [value, min, max].iter().all(|q| q.value() < MAX_MILLI_VALUE);
             #[allow(clippy::cast_precision_loss)]
-            let float = |q: &Quantity| q.milli_value() as f64 / 1000.0;
+            let float = |q: &Quantity| if fine { q.milli_value() as f64 / 1000.0 } else { q.value() as f64 };
             let bound = float(max) / float(min);
             if float(value) > bound {
                 errs.invalid(&path, text, format!("ratio {text} is greater than max/min = {bound:.6}"));
@@ -322,6 +326,15 @@ mod tests {
             texts(&quota, quota_create),
             ["spec.scopes: Invalid value: [\"Terminating\"]: unsupported scope applied to resource"]
         );
+    }
+
+    /// Amounts that are too large for thousandths make all three whole.
+    #[test]
+    fn huge_ratios_are_compared_in_whole_units() {
+        let range = json!({"metadata": {"name": "l", "namespace": "n"}, "spec": {"limits": [{"type": "Container",
+            "max": {"cpu": "2"}, "min": {"cpu": "100m"}, "maxLimitRequestRatio": {"cpu": "99999999999999999999999"}}]}});
+        let texts = texts(&range, limit_range_create);
+        assert!(texts[0].ends_with("is greater than max/min = 2.000000"), "{texts:?}");
     }
 
     #[test]

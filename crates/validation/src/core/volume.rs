@@ -1,9 +1,10 @@
 //! Volume sources of pods and persistent volumes (`validateVolumeSource`, `ValidatePersistentVolumeSpec`).
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, Path, go_quote};
 
 use super::iscsi::{ISCSI_TOO_LONG, iscsi, iscsi_pv};
+use super::storageos::{storageos, storageos_pv};
 use super::{claim, pod, projected};
 use crate::errs::Errs;
 use crate::names;
@@ -15,6 +16,8 @@ pub(crate) struct About<'a> {
     pub(crate) volume_name: &'a str,
     /// The pod's or persistent volume's name; empty for templates.
     pub(crate) owner_name: &'a str,
+    /// Whether a persistent volume says from which nodes it can be reached.
+    pub(crate) nodes_given: bool,
     pub(crate) opts: &'a pod::Options,
 }
 
@@ -436,35 +439,22 @@ fn scale_io(v: &Value, path: &Path<'_>, _: &About<'_>, errs: &mut ErrorList) {
     need(v, path, &["gateway", "system", "volumeName"], errs);
 }
 
-fn local(v: &Value, path: &Path<'_>, _: &About<'_>, errs: &mut ErrorList) {
+fn local(v: &Value, path: &Path<'_>, about: &About<'_>, errs: &mut ErrorList) {
     if v.str("path").is_empty() {
         errs.required(&path.child("path"), "");
-        return;
-    }
-    no_backsteps(v.str("path"), &path.child("path"), errs);
-}
-
-fn storageos_names(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
-    let name = v.str("volumeName");
-    if name.is_empty() {
-        errs.required(&path.child("volumeName"), "");
     } else {
-        errs.invalid_each(&path.child("volumeName"), name, names::is_dns1123_label(name));
+        no_backsteps(v.str("path"), &path.child("path"), errs);
     }
-    let namespace = v.str("volumeNamespace");
-    if !namespace.is_empty() {
-        errs.invalid_each(&path.child("volumeNamespace"), namespace, names::is_dns1123_label(namespace));
+    if !about.nodes_given {
+        let nodes = beside(path, ".local");
+        errs.required(&Path::new(&nodes).child("nodeAffinity"), "Local volume requires node affinity");
     }
 }
 
-fn storageos(v: &Value, path: &Path<'_>, _: &About<'_>, errs: &mut ErrorList) {
-    storageos_names(v, path, errs);
-    secret_ref(v, path, &["name"], errs);
-}
-
-fn storageos_pv(v: &Value, path: &Path<'_>, _: &About<'_>, errs: &mut ErrorList) {
-    storageos_names(v, path, errs);
-    secret_ref(v, path, &["name", "namespace"], errs);
+/// The path of what a volume's source stands in.
+fn beside(path: &Path<'_>, source: &str) -> String {
+    let text = path.to_string();
+    text.strip_suffix(source).unwrap_or(&text).to_owned()
 }
 
 /// `ValidateCSIDriverName`.
@@ -535,12 +525,10 @@ fn ephemeral(v: &Value, path: &Path<'_>, about: &About<'_>, errs: &mut ErrorList
         let name = format!("{}-{}", about.owner_name, about.volume_name);
         for message in names::is_dns1123_subdomain(&name) {
             // The path of the volume's own name, which upstream reports here.
-            let text = path.to_string();
-            let volume = text.strip_suffix(".ephemeral").unwrap_or(&text);
             errs.invalid(
-                &Path::new(volume).child("name"),
+                &Path::new(&beside(path, ".ephemeral")).child("name"),
                 about.volume_name,
-                format!("PVC name \"{name}\": {message}"),
+                format!("PVC name {}: {message}", go_quote(&name)),
             );
         }
     }
@@ -584,7 +572,7 @@ mod tests {
     fn check(source: &Value) -> Vec<String> {
         let mut errs = ErrorList::new();
         let opts = pod::Options { is_pod: true, ..pod::Options::default() };
-        let about = About { volume_name: "v", owner_name: "p", opts: &opts };
+        let about = About { volume_name: "v", owner_name: "p", nodes_given: true, opts: &opts };
         pod_volume_source(source, &Path::new("v"), &about, &mut errs);
         errs.iter().map(ToString::to_string).collect()
     }

@@ -38,7 +38,8 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
     let mut object = object;
     create::check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
-    let object = codec::to_hub(&ctx.resource, object)?;
+    let mut object = codec::to_hub(&ctx.resource, object)?;
+    write::dedup_owners(ctx, &mut object);
     let storage = ctx.server.storage();
     let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {

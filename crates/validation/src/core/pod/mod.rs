@@ -13,7 +13,7 @@ mod status;
 mod update;
 
 use api::Value;
-use api::field::{ErrorList, Path};
+use api::field::{ErrorList, Path, go_quote};
 
 pub(crate) use options::Options;
 pub(crate) use status::status_update;
@@ -154,7 +154,11 @@ fn app_armor_annotation(
     }
     let good = matches!(profile, "" | "runtime/default" | "unconfined") || profile.starts_with("localhost/");
     if !good {
-        errs.invalid(&path.key(key), profile, format!("invalid AppArmor profile name: \"{profile}\""));
+        errs.invalid(
+            &path.key(key),
+            profile,
+            format!("invalid AppArmor profile name: {}", go_quote(profile)),
+        );
     }
 }
 
@@ -322,7 +326,7 @@ fn volumes<'a>(
         let path = path.index(i);
         let (name, name_path) = (v.str("name"), path.child("name"));
         let before = errs.len();
-        let about = volume::About { volume_name: name, owner_name, opts };
+        let about = volume::About { volume_name: name, owner_name, nodes_given: false, opts };
         volume::pod_volume_source(v, &path, &about, errs);
         if name.is_empty() {
             errs.required(&name_path, "");

@@ -1,7 +1,7 @@
 //! What may change in a pod (`ValidatePodUpdate`, `ValidatePodEphemeralContainersUpdate`,
 //! `ValidatePodResize`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use api::field::{ErrorList, Path};
 use api::{Object, Value};
@@ -128,10 +128,13 @@ fn tolerations_update(spec: &Value, old: &Value, opts: &Options, errs: &mut Erro
 /// `validateOnlyDeletedSchedulingGates`.
 fn gates_update(spec: &Value, old: &Value, errs: &mut ErrorList) {
     let path = SPEC.child("schedulingGates");
-    let before: HashSet<&str> = old.list("schedulingGates").iter().map(|g| g.str("name")).collect();
-    for (i, gate) in spec.list("schedulingGates").iter().enumerate() {
+    let gates = spec.list("schedulingGates");
+    let had: HashSet<&str> = old.list("schedulingGates").iter().map(|g| g.str("name")).collect();
+    // Of gates with one name the last is told.
+    let last: HashMap<&str, usize> = gates.iter().enumerate().map(|(i, g)| (g.str("name"), i)).collect();
+    for (i, gate) in gates.iter().enumerate() {
         let name = gate.str("name");
-        if !before.contains(name) {
+        if !had.contains(name) && last.get(name) == Some(&i) {
             errs.forbidden(
                 &path.index(i).child("name"),
                 format!("only deletion is allowed, but found new scheduling gate '{name}'"),
@@ -152,7 +155,10 @@ fn put(object: &mut Object, name: &str, value: &Value) {
 fn munge(spec: &Value, old: &Value, errs: &mut ErrorList) -> Value {
     let Value::Object(mut munged) = spec.clone() else { return spec.clone() };
     for kind in ["containers", "initContainers"] {
-        if let Some(Value::Array(list)) = munged.get_mut(kind) {
+        if spec.list(kind).is_empty() {
+            // Upstream puts the lists together again, and an empty one becomes none.
+            munged.remove(kind);
+        } else if let Some(Value::Array(list)) = munged.get_mut(kind) {
             for (container, before) in list.iter_mut().zip(old.list(kind)) {
                 if let Value::Object(c) = container {
                     put(c, "image", before.sub("image"));
