@@ -13,10 +13,13 @@ const ROOTS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 /// How long a check may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The checks that all paths have first, by name.
-const FIRST: [&str; 3] = ["ping", "log", "etcd"];
+/// The checks that all three begin with, in upstream's order.
+const FIRST: [&str; 2] = ["ping", "log"];
 
-/// The checks of start hooks, in upstream's order. They hold once the server answers at all.
+const INFORMERS: &str = "informer-sync";
+const SHUTDOWN: &str = "shutdown";
+
+/// The checks of start hooks: they hold once the server answers at all.
 const HOOKS: [&str; 30] = [
     "poststarthook/start-apiserver-admission-initializer",
     "poststarthook/generic-apiserver-start-informers",
@@ -50,57 +53,53 @@ const HOOKS: [&str; 30] = [
     "poststarthook/apiservice-openapiv3-controller",
 ];
 
-/// The checks of a path in upstream's order.
 fn checks(root: &str) -> Vec<&'static str> {
-    let ready = root == "readyz";
-    let mut names = FIRST.to_vec();
-    names.push(if ready { "informer-sync" } else { "loopback-serving-certificate" });
-    names.extend(HOOKS);
-    if ready {
-        names.push("shutdown");
+    if root == "/readyz" {
+        return [&FIRST[..], &["etcd", "etcd-readiness", INFORMERS], &HOOKS, &[SHUTDOWN]].concat();
     }
-    names
+    [&FIRST[..], &["loopback-serving-certificate", "etcd"], &HOOKS].concat()
 }
 
 /// The root and the check of a health path.
 pub fn split(path: &str) -> Option<(&'static str, &str)> {
     ROOTS.into_iter().find_map(|root| {
         let rest = path.strip_prefix(root)?;
-        (rest.is_empty() || rest.starts_with('/')).then(|| (root, rest.trim_start_matches('/')))
+        (rest.is_empty() || (rest.starts_with('/') && rest.len() > 1))
+            .then(|| (root, rest.trim_start_matches('/')))
     })
 }
 
 async fn check(server: &Server, name: &str) -> Result<(), String> {
     match name {
-        "etcd" => match tokio::time::timeout(TIMEOUT, server.storage().store.revision()).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("error getting data from etcd: {error}")),
-            Err(_) => Err("etcd failed: context deadline exceeded".into()),
-        },
-        "informer-sync" => server.cache().loaded(Duration::from_millis(10)).await.map_err(|e| e.to_string()),
-        "shutdown" if server.stopping().is_cancelled() => Err("process is shutting down".into()),
+        "etcd" | "etcd-readiness" => {
+            match tokio::time::timeout(TIMEOUT, server.storage().store.revision()).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(format!("error getting data from etcd: {error}")),
+                Err(_) => Err("etcd failed: context deadline exceeded".into()),
+            }
+        }
+        INFORMERS => server.cache().loaded(Duration::from_millis(10)).await.map_err(|e| e.to_string()),
+        SHUTDOWN if server.stopping().is_cancelled() => Err("process is shutting down".into()),
         _ => Ok(()),
     }
 }
 
 /// Answers a health request.
-pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Response {
-    let root = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+pub async fn answer(server: &Server, root: &str, one: &str, query: &Query) -> Response {
     let names = checks(root);
+    let root = root.trim_start_matches('/');
     if !one.is_empty() {
         if !names.contains(&one) {
             return encode::text(404, "404 page not found\n");
         }
         return match check(server, one).await {
-            Ok(()) => encode::text(200, "ok"),
+            Ok(()) => encode::whole(200, "ok".into(), "text/plain; charset=utf-8", false),
             Err(why) => encode::text(500, format!("internal server error: {why}\n")),
         };
     }
     let excluded: Vec<&str> = query.all("exclude").collect();
-    let unknown: BTreeSet<String> =
-        excluded.iter().filter(|e| !names.contains(e)).map(|e| format!("{e:?}")).collect();
     let (mut lines, mut failed) = (String::new(), Vec::new());
-    for name in names {
+    for &name in &names {
         if excluded.contains(&name) {
             lines.push_str(&format!("[+]{name} excluded: ok\n"));
             continue;
@@ -114,6 +113,8 @@ pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Re
             }
         }
     }
+    let unknown: BTreeSet<String> =
+        excluded.iter().filter(|e| !names.contains(e)).map(|e| format!("{e:?}")).collect();
     if !unknown.is_empty() {
         lines.push_str(&format!(
             "warn: some health checks cannot be excluded: no matches for {}\n",

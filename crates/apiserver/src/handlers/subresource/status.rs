@@ -38,8 +38,9 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
     let mut object = object;
     create::check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
+    crate::handlers::check_segment(&ctx.info.name)?;
     let mut object = codec::to_hub(&ctx.resource, object)?;
-    write::dedup_owners(ctx, &mut object);
+    write::dedup_owners(ctx, &mut object, write::Found::Sent);
     let storage = ctx.server.storage();
     let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
