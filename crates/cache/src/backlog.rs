@@ -73,10 +73,6 @@ impl Outlet {
         Ok(self.taken(message))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.from.is_empty()
-    }
-
     fn taken(&self, message: Message) -> Message {
         self.bytes.fetch_sub(message.1.cost(), Ordering::Relaxed);
         message

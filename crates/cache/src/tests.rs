@@ -11,6 +11,7 @@ use store::{
     Change, Expect, Got, LeaseId, MemoryStore, Range, RangeRequest, Revision, Store, Watch, WatchRequest,
     Written,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Cache, Config, Error, Fields, Item, ItemForm, Predicate, Resource, Start, WatchItem, Watcher};

@@ -1,8 +1,11 @@
 //! Which resources the API server has, each in its preferred version.
 
 use client::ErrorExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    APIGroupList, APIResourceList, APIVersions, ObjectMeta,
+};
 use kube::{Client, Error};
+use serde::Deserialize;
 
 /// One resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,38 +49,104 @@ impl Resource {
     }
 }
 
-/// All resources, and the group versions that could not be asked.
-pub async fn resources(client: &Client) -> Result<(Vec<Resource>, Option<String>), Error> {
-    let mut versions = vec![(String::new(), "v1".to_owned())];
-    let groups = fetch::<APIGroupList>(client, "/apis").await?;
-    for group in groups.groups {
-        // Later versions may have resources that the preferred one lacks; the first that has a resource wins.
-        let preferred = group.preferred_version.map(|version| version.version);
-        let mut all: Vec<String> = group.versions.into_iter().map(|version| version.version).collect();
-        all.sort_by_key(|version| Some(version) != preferred.as_ref());
-        versions.extend(all.into_iter().map(|version| (group.name.clone(), version)));
+/// The document of all groups and resources (KEP 3352), or what servers before it give there.
+const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+
+#[derive(Deserialize)]
+#[serde(tag = "kind")]
+enum Root {
+    #[serde(rename = "APIGroupDiscoveryList")]
+    Aggregated { items: Vec<Group> },
+    #[serde(rename = "APIGroupList")]
+    Groups(APIGroupList),
+    #[serde(rename = "APIVersions")]
+    Core(APIVersions),
+}
+
+#[derive(Deserialize)]
+struct Group {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+    #[serde(default)]
+    resources: Vec<Entry>,
+    #[serde(default)]
+    freshness: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    resource: String,
+    response_kind: Option<Kind>,
+    scope: String,
+    #[serde(default)]
+    verbs: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    resources: Vec<Resource>,
+    failed: Vec<String>,
+}
+
+impl Found {
+    /// Later versions may have resources that the preferred one lacks; the first that has a resource wins.
+    fn add(&mut self, resource: Resource) {
+        let known = |other: &Resource| other.group == resource.group && other.plural == resource.plural;
+        if !self.resources.iter().any(known) {
+            self.resources.push(resource);
+        }
     }
-    let mut found: Vec<Resource> = Vec::new();
-    let mut failed = Vec::new();
-    for (group, version) in versions {
+
+    fn add_group(&mut self, group: Group) {
+        let name = group.metadata.name.unwrap_or_default();
+        for version in group.versions {
+            if version.freshness == "Stale" {
+                self.failed.push(format!("{name}/{}", version.version));
+            }
+            for entry in version.resources {
+                self.add(Resource {
+                    group: name.clone(),
+                    version: version.version.clone(),
+                    kind: entry.response_kind.map(|kind| kind.kind).unwrap_or_default(),
+                    plural: entry.resource,
+                    namespaced: entry.scope == "Namespaced",
+                    verbs: entry.verbs,
+                });
+            }
+        }
+    }
+
+    /// Asks for one version of a group.
+    async fn ask(&mut self, client: &Client, group: &str, version: &str) {
         let path =
             if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        let list = match fetch::<APIResourceList>(client, &path).await {
+        let list = match fetch::<APIResourceList>(client, &path, "application/json").await {
             Ok(list) => list,
             Err(err) => {
                 tracing::debug!("discovery of {path}: {err}");
-                failed.push(format!("{group}/{version}"));
-                continue;
+                self.failed.push(format!("{group}/{version}"));
+                return;
             }
         };
-        for resource in list.resources {
-            let known = found.iter().any(|other| other.group == group && other.plural == resource.name);
-            if known || resource.name.contains('/') {
-                continue;
-            }
-            found.push(Resource {
-                group: group.clone(),
-                version: version.clone(),
+        for resource in list.resources.into_iter().filter(|resource| !resource.name.contains('/')) {
+            self.add(Resource {
+                group: group.to_owned(),
+                version: version.to_owned(),
                 kind: resource.kind,
                 plural: resource.name,
                 namespaced: resource.namespaced,
@@ -85,14 +154,44 @@ pub async fn resources(client: &Client) -> Result<(Vec<Resource>, Option<String>
             });
         }
     }
-    Ok((found, (!failed.is_empty()).then(|| failed.join(", "))))
+}
+
+/// All resources, and the group versions that could not be asked. Two requests, but for servers that cannot tell it all
+/// at once.
+pub async fn resources(client: &Client) -> Result<(Vec<Resource>, Option<String>), Error> {
+    let mut found = Found::default();
+    for root in ["/api", "/apis"] {
+        match fetch::<Root>(client, root, AGGREGATED).await? {
+            Root::Aggregated { items } => items.into_iter().for_each(|group| found.add_group(group)),
+            Root::Core(core) => {
+                for version in core.versions {
+                    found.ask(client, "", &version).await;
+                }
+            }
+            Root::Groups(list) => {
+                for group in list.groups {
+                    let preferred = group.preferred_version.map(|version| version.version);
+                    let mut all: Vec<String> = group.versions.into_iter().map(|v| v.version).collect();
+                    all.sort_by_key(|version| Some(version) != preferred.as_ref());
+                    for version in all {
+                        found.ask(client, &group.name, &version).await;
+                    }
+                }
+            }
+        }
+    }
+    Ok((found.resources, (!found.failed.is_empty()).then(|| found.failed.join(", "))))
 }
 
 /// One group's trouble must not hide its resources from everyone: asks a few times.
-async fn fetch<T: serde::de::DeserializeOwned>(client: &Client, path: &str) -> Result<T, Error> {
+async fn fetch<T: serde::de::DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    accept: &str,
+) -> Result<T, Error> {
     let mut tries = 0;
     loop {
-        let request = http::Request::get(path).header(http::header::ACCEPT, "application/json");
+        let request = http::Request::get(path).header(http::header::ACCEPT, accept);
         match client.request(request.body(Vec::new()).map_err(Error::HttpError)?).await {
             Err(err) if tries < 3 && err.code().is_none_or(|code| code >= 500) => {
                 tries += 1;
@@ -100,5 +199,45 @@ async fn fetch<T: serde::de::DeserializeOwned>(client: &Client, path: &str) -> R
             }
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use apiserver::Server;
+    use http::{HeaderValue, Request, header};
+    use kube::client::Body;
+    use tokio_util::sync::CancellationToken;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// Fifty requests were sent for every round of emptying a namespace.
+    #[tokio::test]
+    async fn the_whole_document_tells_what_the_single_ones_tell() {
+        let stop = CancellationToken::new();
+        let seeded = CancellationToken::new();
+        let options = apiserver::Options { cert_dir: "/nonexistent".into(), ..Default::default() };
+        let server = Server::new(options, Arc::new(store::MemoryStore::new()), stop.clone()).unwrap();
+        apiserver::start(&server, seeded.clone(), &stop);
+        seeded.cancelled().await;
+        let (mut whole, failed) = resources(&client::in_process_as(server.clone(), "test")).await.unwrap();
+        assert_eq!(failed, None);
+        let old = tower::service_fn(move |mut request: Request<Body>| {
+            request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+            server.clone().oneshot(request)
+        });
+        let (mut single, failed) = resources(&client::in_process_as(old, "test")).await.unwrap();
+        assert_eq!(failed, None);
+        let pods = whole.iter().find(|r| r.plural == "pods").unwrap();
+        assert!(pods.namespaced && pods.kind == "Pod" && pods.can("watch"), "{pods:?}");
+        for list in [&mut whole, &mut single] {
+            list.iter_mut().for_each(|r| r.verbs.sort());
+            list.sort_by_key(|r| (r.group.clone(), r.plural.clone()));
+        }
+        assert_eq!(whole, single);
+        stop.cancel();
     }
 }

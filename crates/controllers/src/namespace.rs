@@ -18,6 +18,10 @@ use crate::views::Namespace;
 
 const FINALIZER: &str = "kubernetes";
 
+/// The pauses between two looks at what is left in a namespace.
+const LOOK_FIRST: Duration = Duration::from_millis(250);
+const LOOK_MAX: Duration = Duration::from_secs(8);
+
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("{}", GoError(.0))]
@@ -61,8 +65,6 @@ struct Left {
     what: String,
     /// Finalizers that hold them.
     finalizers: Vec<String>,
-    /// The longest grace period of what is ending.
-    seconds: i64,
 }
 
 async fn sync(client: &Client, cached: &Namespace) -> Result<Outcome, Error> {
@@ -97,10 +99,10 @@ async fn sync(client: &Client, cached: &Namespace) -> Result<Outcome, Error> {
         return Err(Error::Content(content.failures.join("; ")));
     }
     if !content.left.is_empty() {
-        // Upstream waits half the longest grace period, or for finalizers 8 s; most need much less.
-        let slow = content.left.iter().any(|rest| rest.seconds > 0 || !rest.finalizers.is_empty());
-        let wait = Duration::from_millis(if slow { 1000 } else { 250 });
-        return Ok(Outcome::After(wait));
+        // Upstream waits half the longest grace period, or for finalizers 8 s. Most need much less, and a namespace that
+        // is stuck is not worth a look each second: the pauses grow with the time that it has waited.
+        let waited = namespace.metadata.deletion_timestamp.as_ref().map(client::clock::since);
+        return Ok(Outcome::After((waited.unwrap_or_default() / 4).clamp(LOOK_FIRST, LOOK_MAX)));
     }
     let finalizers: Vec<&String> = namespace.spec.finalizers.iter().filter(|f| *f != FINALIZER).collect();
     let body = json!({
@@ -210,12 +212,10 @@ fn left(resource: &Resource, list: &List) -> Option<Left> {
         return None;
     }
     let finalizers = list.items.iter().flat_map(|item| item.metadata.finalizers.clone().unwrap_or_default());
-    let seconds = list.items.iter().filter_map(|item| item.metadata.deletion_grace_period_seconds).max();
     Some(Left {
         // The core group's resources end in a dot, as upstream writes them.
         what: format!("{}.{} has {} resource instances", resource.plural, resource.group, list.items.len()),
         finalizers: finalizers.collect(),
-        seconds: seconds.unwrap_or(0),
     })
 }
 

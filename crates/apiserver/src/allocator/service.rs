@@ -19,13 +19,6 @@ fn wants_address(service: &Value) -> bool {
     service_type(service) != "ExternalName"
 }
 
-/// `ExternallyAccessible`.
-fn is_reached_from_outside(service: &Value) -> bool {
-    let external =
-        || obj::at(service, "spec.externalIPs").and_then(Value::as_array).is_some_and(|l| !l.is_empty());
-    ports::has_ports(service) || service_type(service) == "ClusterIP" && external()
-}
-
 pub(super) fn wants_health_port(service: &Value) -> bool {
     service_type(service) == "LoadBalancer" && obj::text_at(service, "spec.externalTrafficPolicy") == "Local"
 }
