@@ -4,9 +4,11 @@
 //! the root to it. It reads on after an error while it finds commas, and each field that it reads then stands in the
 //! way too: so the text is made by reading as it does.
 
+mod astray;
+
 use super::{scalar, typed};
 use crate::kinds::Era;
-use crate::schema::{Field, Schemas, StructId, Type};
+use crate::schema::{Field, Schemas, Struct, StructId, Type};
 
 /// The error for `text`, which is JSON but does not fit the type `id`; `None` where that library takes it.
 pub fn error(schemas: &Schemas, id: StructId, text: &[u8], era: Era) -> Option<String> {
@@ -92,6 +94,11 @@ impl Iter<'_> {
         self.report(operation, &format!("expect {expected}, but found {}", char::from(found)));
     }
 
+    /// Whether what follows is misread (see [`astray`]).
+    fn is_astray(&self) -> bool {
+        !self.early && self.error.is_some()
+    }
+
     /// Skips a value; gives its text.
     fn skip(&mut self) -> &[u8] {
         self.peek();
@@ -131,6 +138,9 @@ impl Iter<'_> {
     }
 
     fn string(&mut self) -> String {
+        if self.is_astray() {
+            return self.stray_string();
+        }
         if self.null() {
             return String::new();
         }
@@ -144,13 +154,15 @@ impl Iter<'_> {
     }
 
     fn value(&mut self, ty: &Type) {
+        if self.is_astray() {
+            return self.stray_value(ty);
+        }
         match ty {
             Type::String(_) => drop(self.string()),
             Type::Struct(id) => self.structure(*id),
             Type::List(list) => {
                 self.list(&list.item);
-                let schemas = self.schemas;
-                self.prefix(|| format!("{}: ", schemas.go_type(ty)));
+                self.prefix_list(ty);
             }
             Type::Any => drop(self.skip()),
             _ if self.null() => {}
@@ -179,6 +191,9 @@ impl Iter<'_> {
     }
 
     fn fields(&mut self, id: StructId) {
+        if self.is_astray() {
+            return self.stray_structure(id);
+        }
         match self.next() {
             b'{' => {}
             b'n' => return self.advance(3),
@@ -190,26 +205,49 @@ impl Iter<'_> {
         }
         let of = self.schemas.get(id);
         loop {
-            let name = self.string();
-            if self.next() != b':' {
-                break;
-            }
-            match of.field(&name) {
-                None => drop(self.skip()),
-                Some(field) => {
-                    self.value(&field.ty);
-                    self.prefix(|| format!("{}: ", go_name(field)));
-                    for embedded in field.inline.rsplit('.').filter(|name| !name.is_empty()) {
-                        self.prefix(|| format!("{embedded}: "));
-                    }
+            if self.is_astray() {
+                self.stray_field(of);
+            } else {
+                let name = self.string();
+                if self.next() != b':' {
+                    break;
+                }
+                match of.field(&name) {
+                    None => drop(self.skip()),
+                    Some(field) => self.field(field),
                 }
             }
             if self.next() != b',' {
                 break;
             }
         }
+        self.prefix_type(of);
+    }
+
+    fn field(&mut self, field: &Field) {
+        self.value(&field.ty);
+        self.prefix_field(field);
+    }
+
+    fn prefix_field(&mut self, field: &Field) {
+        self.prefix(|| format!("{}: ", go_name(field)));
+        for embedded in field.inline.rsplit('.').filter(|name| !name.is_empty()) {
+            self.prefix(|| format!("{embedded}: "));
+        }
+    }
+
+    fn prefix_type(&mut self, of: &Struct) {
         let separator = if self.early { ": " } else { "." };
-        self.prefix(|| format!("{}{separator}", of.go_type()));
+        self.prefix(|| format!("{}{separator}", type_then(of.go_type())));
+    }
+
+    fn prefix_list(&mut self, ty: &Type) {
+        let schemas = self.schemas;
+        self.prefix(|| {
+            let name = schemas.go_type(ty);
+            let item = name.strip_prefix("[]").unwrap_or(&name);
+            format!("[]{}: ", type_then(item))
+        });
     }
 
     fn list(&mut self, item: &Type) {
@@ -321,10 +359,23 @@ impl Iter<'_> {
     }
 }
 
+/// What old servers called a type that has another name today.
+fn type_then(name: &str) -> &str {
+    match name {
+        "v1beta1.IngressLoadBalancerStatus" => "v1.LoadBalancerStatus",
+        "v1beta1.IngressLoadBalancerIngress" => "v1.LoadBalancerIngress",
+        "v1beta1.IngressClassParametersReference" => "v1.TypedLocalObjectReference",
+        // Of webhooks: today's v1beta1 has aliases.
+        "v1.RuleWithOperations" => "v1beta1.RuleWithOperations",
+        "v1.OperationType" => "v1beta1.OperationType",
+        _ => name,
+    }
+}
+
 /// Words that Go writes in capitals at the start of a name.
-const CAPITALS: [&str; 19] = [
+const CAPITALS: [&str; 20] = [
     "api", "uid", "http", "tcp", "nfs", "fs", "dns", "tls", "url", "ttl", "qos", "rbd", "gce", "aws",
-    "iscsi", "csi", "ca", "cidr", "ip",
+    "iscsi", "csi", "ca", "cidr", "ip", "se",
 ];
 
 /// A field's name in Go.
@@ -346,7 +397,7 @@ mod tests {
     use super::*;
     use crate::schema::builtin;
 
-    fn said(name: &str, text: &str, era: Era) -> String {
+    pub(super) fn said(name: &str, text: &str, era: Era) -> String {
         let id = builtin().by_name(&format!("io.k8s.api.{name}")).unwrap();
         error(builtin(), id, text.as_bytes(), era).unwrap_or_default()
     }
@@ -377,7 +428,11 @@ mod tests {
         let text = br#"{"metadata":{"labels":{"a":"b"}},"spec":{"replicas":1.5e3,"paused":true,"template":{"spec":{"hostPID":false,
             "containers":[{"ports":[{"containerPort":-12345678901}],"resources":{"limits":{"cpu":"x"}}}]}}},"status":null}"#;
         let id = builtin().by_name("io.k8s.api.extensions.v1beta1.Deployment").unwrap();
-        let try_it = |text: &[u8]| drop(error(builtin(), id, text, Era::Early));
+        let try_it = |text: &[u8]| {
+            for era in [Era::Early, Era::Betas] {
+                drop(error(builtin(), id, text, era));
+            }
+        };
         for at in 0..text.len() {
             try_it(&text[..at]);
             for byte in *b"\"{}[],:tfn-1. x\\" {
