@@ -384,6 +384,14 @@ fn go_name(field: &Field) -> String {
     if name == "metadata" {
         return "ObjectMeta".to_owned();
     }
+    if let Some(extension) = name.strip_prefix("x-kubernetes-") {
+        let capital = |word: &str| {
+            let mut rest = word.chars();
+            let first = rest.next().map(|c| c.to_ascii_uppercase());
+            first.into_iter().chain(rest).collect::<String>()
+        };
+        return format!("X{}", extension.split('-').map(capital).collect::<String>());
+    }
     let word = CAPITALS.iter().find(|word| {
         let rest = name.strip_prefix(**word);
         rest.is_some_and(|rest| rest.chars().next().is_none_or(|c| c.is_ascii_uppercase()))

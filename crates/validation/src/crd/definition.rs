@@ -9,8 +9,11 @@ use super::schema::{self, Options};
 use super::{SPEC, View, field_path, structural};
 use crate::admission::webhooks;
 use crate::errs::Errs;
+use crate::golang;
 use crate::names;
 use crate::value::Get;
+
+const VERSIONS: &str = "[apiextensions.CustomResourceDefinitionVersion";
 
 /// `validateCustomResourceDefinitionSpec`.
 pub(super) fn spec(view: &View<'_>, options: &Options, errs: &mut ErrorList) {
@@ -42,7 +45,7 @@ pub(super) fn spec(view: &View<'_>, options: &Options, errs: &mut ErrorList) {
             }
         }
     }
-    let has_defaults = view.schemas().any(|s| schema::any(s, &|s| s.at("default").is_some()));
+    let has_defaults = options.defaults && view.has_defaults();
     if has_defaults && keeps_unknown {
         let path = SPEC.child("preserveUnknownFields");
         errs.invalid(&path, true, "must be false in order to use defaults in the schema");
@@ -60,11 +63,12 @@ pub(super) fn spec(view: &View<'_>, options: &Options, errs: &mut ErrorList) {
     }
     let different: HashSet<&str> = view.versions.iter().map(|v| v.str("name")).collect();
     if different.len() < view.versions.len() {
-        errs.invalid(&list, view.shown_versions(), "must contain unique version names");
+        let shown = view.own_versions();
+        errs.invalid(&list, golang::shown(VERSIONS, &shown), "must contain unique version names");
     }
     if view.versions.iter().filter(|v| v.flag("storage")).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
-        errs.invalid(&list, view.shown_versions(), detail);
+        errs.invalid(&list, golang::shown(VERSIONS, &view.own_versions()), detail);
     }
     if let Some(first) = view.versions.first()
         && !first.str("name").is_empty()

@@ -14,7 +14,7 @@ use api::Value;
 use api::field::{ErrorList, Path};
 
 use crate::Context;
-use crate::errs::{Errs, Raw};
+use crate::errs::Errs;
 use crate::golang;
 use crate::meta;
 use crate::names;
@@ -62,13 +62,18 @@ impl<'a> View<'a> {
         if self.is_common(field) { &NULL } else { version.sub(field) }
     }
 
+    /// Whether a schema has default values.
+    fn has_defaults(&self) -> bool {
+        self.schemas().any(|s| schema::any(s, &|s| s.at("default").is_some()))
+    }
+
     /// Every schema there is.
     fn schemas(&self) -> impl Iterator<Item = &'a Value> {
         self.versions.iter().filter_map(|v| v.sub("schema").at("openAPIV3Schema"))
     }
 
-    /// The versions as Go prints them.
-    fn shown_versions(&self) -> Raw {
+    /// The versions as Go has them, to be shown.
+    fn own_versions(&self) -> Value {
         let mut versions = self.spec.sub("versions").clone();
         for version in versions.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
             for (field, common) in SHARED.iter().zip(self.common) {
@@ -77,7 +82,7 @@ impl<'a> View<'a> {
                 }
             }
         }
-        Raw(golang::typed("[apiextensions.CustomResourceDefinitionVersion", &versions))
+        versions
     }
 }
 
@@ -104,7 +109,7 @@ pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
 pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     meta::object_meta_update(new, old, errs);
     let before = View::of(old);
-    let options = if is_beta(ctx) { Options::beta() } else { Options::given(&before) };
+    let options = if is_beta(ctx) { Options::beta_given(&before) } else { Options::given(&before) };
     definition::spec(&View::of(new), &options, errs);
     let (spec, old_spec) = (new.sub("spec"), old.sub("spec"));
     let established = old
@@ -157,7 +162,7 @@ fn stored_versions(object: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     let all = object.sub("status").sub("storedVersions");
     let stored = object.sub("status").strs("storedVersions");
     if stored.is_empty() {
-        errs.invalid(path, all, "must have at least one stored version");
+        errs.invalid(path, golang::shown("[s", all), "must have at least one stored version");
         return;
     }
     let versions = object.sub("spec").list("versions");

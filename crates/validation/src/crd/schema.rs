@@ -16,6 +16,8 @@ pub(super) struct Options {
     pub(super) schema_required: bool,
     pub(super) structural: bool,
     pub(super) known_review_version: bool,
+    /// Whether there may be default values.
+    pub(super) defaults: bool,
     known_types: bool,
     atomic_sets: bool,
     map_keys: bool,
@@ -27,6 +29,7 @@ impl Default for Options {
             schema_required: true,
             structural: true,
             known_review_version: true,
+            defaults: true,
             known_types: true,
             atomic_sets: true,
             map_keys: true,
@@ -37,7 +40,18 @@ impl Default for Options {
 impl Options {
     /// What is asked of a definition that is written through `v1beta1`.
     pub(super) fn beta() -> Options {
-        Options { schema_required: false, structural: false, known_types: false, ..Options::default() }
+        Options {
+            schema_required: false,
+            structural: false,
+            known_types: false,
+            defaults: false,
+            ..Options::default()
+        }
+    }
+
+    /// What is asked of an update through `v1beta1`.
+    pub(super) fn beta_given(old: &View<'_>) -> Options {
+        Options { defaults: old.has_defaults(), ..Options::beta() }
     }
 
     /// What may be asked of an update of this definition.
@@ -51,6 +65,7 @@ impl Options {
             }),
             known_review_version: reviews.is_empty()
                 || reviews.iter().any(|v| definition::is_known_review(v)),
+            defaults: true,
             known_types: no_schema(&|s| !s.str("type").is_empty() && !TYPES.contains(&s.str("type"))),
             atomic_sets: no_schema(&|s| {
                 let mut errs = ErrorList::new();
@@ -87,6 +102,10 @@ pub(super) fn any(schema: &Value, rule: &dyn Fn(&Value) -> bool) -> bool {
 /// Go's fields of a schema in the order of its type, those that may stand at the root of one with a status.
 const ROOT_FIELDS: &str = "Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs Example XPreserveUnknownFields XValidations";
 
+/// Why `v1beta1` has no default values.
+const NO_DEFAULTS: &str =
+    "(cannot set default values in apiextensions.k8s.io/v1beta1 CRDs, must use apiextensions.k8s.io/v1)";
+
 /// `validateCustomResourceDefinitionValidation`.
 pub(super) fn validation(
     v: &Value,
@@ -115,7 +134,8 @@ pub(super) fn validation(
             }
         }
     }
-    let at = At { root: true, in_metadata: false, defaults: Ok(()) };
+    let defaults = if options.defaults { Ok(()) } else { Err(NO_DEFAULTS.to_owned()) };
+    let at = At { root: true, in_metadata: false, defaults };
     let before_check = errs.len();
     let is_structural = unreadable.is_none() && before_check == before_structure;
     check(schema, &at, options, &root, errs);

@@ -146,3 +146,31 @@ fn empty_terms_of_a_topology_are_duplicates() {
     let twice = "allowedTopologies[0].matchLabelExpressions: Duplicate value: \"\"";
     assert_eq!(says(&class), [twice, twice]);
 }
+
+#[test]
+fn definitions_of_v1beta1_had_no_defaults() {
+    let definition = |version: &str, default: Value| {
+        let mut a = json!({"type": "string"});
+        if !default.is_null() {
+            a["default"] = default;
+        }
+        let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"a": a}}});
+        let names = json!({"plural": "cats", "singular": "cat", "kind": "Cat", "listKind": "CatList"});
+        let mut crd = cluster(
+            version,
+            "CustomResourceDefinition",
+            "cats.a.b",
+            json!({"group": "a.b", "scope": "Namespaced", "names": names, "conversion": {"strategy": "None"},
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]}),
+        );
+        crd["status"] = json!({"storedVersions": ["v1"]});
+        crd
+    };
+    let beta = "apiextensions.k8s.io/v1beta1";
+    let refused = "spec.validation.openAPIV3Schema.properties[a].default: Forbidden: must not be set \
+                   (cannot set default values in apiextensions.k8s.io/v1beta1 CRDs, must use apiextensions.k8s.io/v1)";
+    assert_eq!(says(&definition(beta, json!("x"))), [refused]);
+    assert!(says(&definition("apiextensions.k8s.io/v1", json!("x"))).is_empty());
+    // What is there may stay.
+    assert!(changes(&definition(beta, json!("x")), &definition(beta, json!("y"))).is_empty());
+}
