@@ -15,13 +15,13 @@ use crate::value::{Get, same_at};
 
 /// `ValidateEndpointSliceCreate`.
 pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
-    slice(object, errs);
+    slice(object, TYPES, errs);
     endpoints(object, ctx, errs);
 }
 
 /// `ValidateEndpointSliceUpdate`.
 pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
-    slice(new, errs);
+    slice(new, if ctx.is_old() { OLD_TYPES } else { TYPES }, errs);
     // What is stored already may be stored again.
     if !same_at(new, old, "endpoints") {
         endpoints(new, ctx, errs);
@@ -29,13 +29,17 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
     meta::immutable(new, old, "addressType", "s", &Path::new("addressType"), errs);
 }
 
-fn slice(object: &Value, errs: &mut ErrorList) {
+const TYPES: &[&str] = &["FQDN", "IPv4", "IPv6"];
+/// Slices of the first type there was could still be updated in 1.19.
+const OLD_TYPES: &[&str] = &["FQDN", "IP", "IPv4", "IPv6"];
+
+fn slice(object: &Value, types: &[&str], errs: &mut ErrorList) {
     meta::kube_object_meta(object, true, names::subdomain, errs);
     let path = Path::new("addressType");
     match object.str("addressType") {
         "" => errs.required(&path, ""),
-        "IPv4" | "IPv6" | "FQDN" => {}
-        other => errs.not_supported(&path, other, &["FQDN", "IPv4", "IPv6"]),
+        known if types.contains(&known) => {}
+        other => errs.not_supported(&path, other, types),
     }
     ports(object.list("ports"), &Path::new("ports"), errs);
 }

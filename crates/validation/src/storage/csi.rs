@@ -167,16 +167,18 @@ fn node(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     }
 }
 
-/// `ValidateCSINodeUpdate`: what a driver said about a node stays, its capacity aside.
+/// `ValidateCSINodeUpdate`: what a driver said about a node stays, its capacity aside (which stayed in v1beta1).
 pub(crate) fn node_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     node_create(new, ctx, errs);
+    let fixed: &[&str] =
+        if ctx.is_old() { &["nodeID", "topologyKeys", "allocatable"] } else { &["nodeID", "topologyKeys"] };
     for before in old.sub("spec").list("drivers") {
         for driver in new.sub("spec").list("drivers") {
-            if driver.str("name") == before.str("name")
-                && ["nodeID", "topologyKeys"].iter().any(|f| !same_at(driver, before, f))
-            {
+            if driver.str("name") == before.str("name") && fixed.iter().any(|f| !same_at(driver, before, f)) {
                 let mut shown = driver.clone();
-                if let Value::Object(fields) = &mut shown {
+                if let Value::Object(fields) = &mut shown
+                    && !ctx.is_old()
+                {
                     fields.remove("allocatable");
                 }
                 let shown = golang::shown("storage.CSINodeDriver", &shown);

@@ -174,3 +174,21 @@ fn definitions_of_v1beta1_had_no_defaults() {
     // What is there may stay.
     assert!(changes(&definition(beta, json!("x")), &definition(beta, json!("y"))).is_empty());
 }
+
+#[test]
+fn updates_of_slices_and_nodes() {
+    let slice = |kind: &str| {
+        let mut slice = object("discovery.k8s.io/v1beta1", "EndpointSlice", "s", Value::Null);
+        slice["addressType"] = json!(kind);
+        slice
+    };
+    let told = changes(&slice("IPv4"), &slice("Else"));
+    assert!(told[0].ends_with("supported values: \"FQDN\", \"IP\", \"IPv4\", \"IPv6\""), "{told:?}");
+    let node = |version: &str, count: i64| {
+        let driver =
+            json!({"name": "d", "nodeID": "n", "topologyKeys": null, "allocatable": {"count": count}});
+        cluster(version, "CSINode", "n", json!({"drivers": [driver]}))
+    };
+    let capacity = |version: &str| changes(&node(version, 1), &node(version, 2)).len();
+    assert_eq!((capacity("storage.k8s.io/v1beta1"), capacity("storage.k8s.io/v1")), (1, 0));
+}
