@@ -80,6 +80,11 @@ impl Ctx {
         negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), Transforms::Objects)
     }
 
+    /// How to answer with objects that have no table: reviews and other things that are asked, not stored.
+    pub fn accept_no_table(&self) -> Result<Accept, ApiError> {
+        negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), Transforms::Metadata)
+    }
+
     /// How to answer where nothing can be converted.
     pub fn accept_plain(&self) -> Result<Accept, ApiError> {
         negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), Transforms::None)

@@ -83,6 +83,8 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
 pub enum Transforms {
     /// Nothing.
     None,
+    /// Partial metadata: what storages without a `TableConvertor` can do.
+    Metadata,
     /// Tables and partial metadata.
     Objects,
 }
@@ -102,7 +104,8 @@ fn acceptable(clause: &Clause<'_>, transforms: Transforms) -> Option<(Option<Con
         }
     }
     if let Some(c) = &convert {
-        let known = transforms == Transforms::Objects
+        let known = transforms != Transforms::None
+            && (transforms == Transforms::Objects || c.kind != "Table")
             && c.group == "meta.k8s.io"
             && matches!(c.version.as_str(), "v1" | "v1beta1")
             && matches!(c.kind.as_str(), "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList");
@@ -193,6 +196,21 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         negotiate(&headers, None, Transforms::Objects)
+    }
+
+    /// A conformance test: "should return a 406 for a backend which does not implement metadata".
+    #[test]
+    fn reviews_have_no_table() {
+        let ask = |accept: &'static str| {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            negotiate(&headers, None, Transforms::Metadata)
+        };
+        assert_eq!(ask("application/json;as=Table;v=v1;g=meta.k8s.io").unwrap_err().code, 406);
+        assert!(
+            ask("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").unwrap().convert.is_none()
+        );
+        let partial = ask("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").unwrap();
+        assert_eq!(partial.convert.unwrap().kind, "PartialObjectMetadata");
     }
 
     #[test]

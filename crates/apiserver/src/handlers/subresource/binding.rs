@@ -16,7 +16,7 @@ use crate::registry::{codec, obj};
 
 /// Answers POST.
 pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
-    let accept = ctx.accept()?;
+    let accept = ctx.accept_no_table()?;
     let media = crate::negotiate::content_type(&ctx.parts.headers)?;
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "CreateOptions", false)?;

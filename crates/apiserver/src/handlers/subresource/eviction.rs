@@ -20,7 +20,7 @@ const VIOLATES: &str = "Cannot evict pod as it would violate the pod's disruptio
 
 /// Answers POST.
 pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
-    let accept = ctx.accept()?;
+    let accept = ctx.accept_no_table()?;
     let media = crate::negotiate::content_type(&ctx.parts.headers)?;
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "CreateOptions", false)?;

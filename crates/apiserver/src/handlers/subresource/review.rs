@@ -19,7 +19,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     if ctx.info.verb != "create" {
         return Err(method_not_allowed());
     }
-    let accept = ctx.accept()?;
+    let accept = ctx.accept_no_table()?;
     let media = crate::negotiate::content_type(&ctx.parts.headers)?;
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "CreateOptions", false)?;
