@@ -125,8 +125,10 @@ fn error(
 const ERRORS_MAX: usize = 10_000;
 /// Behind so many errors, long values are cut: each item of a list may be wrong because of the whole list.
 const WHOLE_VALUES: usize = 32;
-/// To so many bytes.
+/// To so many bytes, and behind this many errors to so many: all values together stay below four megabytes.
 const VALUE_MAX_BYTES: usize = 4096;
+const LONG_VALUES: usize = 256;
+const LATE_VALUE_MAX_BYTES: usize = 256;
 
 /// Adds an error, within the limits. What makes it is told how long its value may be: a list of a hundred thousand items
 /// must not be written ten thousand times.
@@ -134,7 +136,11 @@ fn add(list: &mut ErrorList, make: impl FnOnce(usize) -> Error) {
     if list.len() >= ERRORS_MAX {
         return;
     }
-    let max = if list.len() < WHOLE_VALUES { usize::MAX } else { VALUE_MAX_BYTES };
+    let max = match list.len() {
+        n if n < WHOLE_VALUES => usize::MAX,
+        n if n < LONG_VALUES => VALUE_MAX_BYTES,
+        _ => LATE_VALUE_MAX_BYTES,
+    };
     let mut error = make(max);
     if error.value.len() > max {
         let end = (0..=max).rev().find(|end| error.value.is_char_boundary(*end));

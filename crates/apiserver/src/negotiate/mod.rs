@@ -229,6 +229,21 @@ mod tests {
         negotiate(&headers, None, Transforms::Objects)
     }
 
+    /// A conformance test: "should return a 406 for a backend which does not implement metadata".
+    #[test]
+    fn reviews_have_no_table() {
+        let ask = |accept: &'static str| {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            negotiate(&headers, None, Transforms::Metadata)
+        };
+        assert_eq!(ask("application/json;as=Table;v=v1;g=meta.k8s.io").unwrap_err().code, 406);
+        assert!(
+            ask("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").unwrap().convert.is_none()
+        );
+        let partial = ask("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").unwrap();
+        assert_eq!(partial.convert.unwrap().kind, "PartialObjectMetadata");
+    }
+
     #[test]
     fn kubectl_gets_a_table_and_old_clients_json_behind_protobuf() {
         let table = ask("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").unwrap();

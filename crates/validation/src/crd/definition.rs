@@ -63,11 +63,8 @@ pub(super) fn spec(view: &View<'_>, options: &Options, errs: &mut ErrorList) {
     }
     let different: HashSet<&str> = view.versions.iter().map(|v| v.str("name")).collect();
     if different.len() < view.versions.len() {
-        errs.invalid(
-            &list,
-            golang::shown(VERSIONS, &view.own_versions()),
-            "must contain unique version names",
-        );
+        let shown = view.own_versions();
+        errs.invalid(&list, golang::shown(VERSIONS, &shown), "must contain unique version names");
     }
     if view.versions.iter().filter(|v| v.flag("storage")).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
