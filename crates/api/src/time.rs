@@ -24,6 +24,11 @@ impl Timestamp {
         }
     }
 
+    /// Go's zero time, the first second of year 1: it stands for no time, and is written as null.
+    pub fn is_zero(self) -> bool {
+        self == Timestamp { seconds: -62_135_596_800, micros: 0 }
+    }
+
     /// `2018-01-02T03:04:05Z`
     pub fn to_rfc3339(self) -> String {
         let (y, mo, d) = civil(self.seconds.div_euclid(86_400));
@@ -148,9 +153,12 @@ impl Parser<'_> {
     /// The fraction of a second: six digits where the layout has them, else anything that Go lets pass.
     fn fraction(&mut self, required: bool) -> Result<u32, String> {
         let behind = self.rest.strip_prefix(['.', ',']).unwrap_or("");
-        let len = behind.bytes().take_while(u8::is_ascii_digit).count();
-        if required && (len != 6 || !self.rest.starts_with('.')) {
+        let mut len = behind.bytes().take_while(u8::is_ascii_digit).count();
+        if required && len < 6 {
             return self.cannot(".000000");
+        }
+        if required {
+            len = 6;
         }
         if len == 0 {
             return Ok(0);
@@ -185,8 +193,22 @@ impl Parser<'_> {
     }
 }
 
-fn quote(text: &str) -> String {
-    crate::field::go_quote(text)
+/// How Go's `time` package quotes what it could not read: byte by byte where it is not printable ASCII.
+pub fn quote(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for b in text.bytes() {
+        match b {
+            b'"' | b'\\' => out.extend(['\\', char::from(b)]),
+            b' '..0x80 => out.push(char::from(b)),
+            _ => {
+                let _ = write!(out, "\\x{b:02x}");
+            }
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
@@ -215,6 +237,14 @@ mod tests {
         assert_eq!(
             parse("2018-02-03 00:00:00").unwrap_err(),
             r#"parsing time "2018-02-03 00:00:00" as "2006-01-02T15:04:05Z07:00": cannot parse " 00:00:00" as "T""#
+        );
+        assert_eq!(
+            parse_micro("2024-01-02T03:04:05.123456789Z").unwrap_err(),
+            r#"parsing time "2024-01-02T03:04:05.123456789Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "789Z" as "Z07:00""#
+        );
+        assert_eq!(
+            parse("日\n").unwrap_err(),
+            r#"parsing time "\xe6\x97\xa5\x0a" as "2006-01-02T15:04:05Z07:00": cannot parse "\xe6\x97\xa5\x0a" as "2006""#
         );
     }
 }

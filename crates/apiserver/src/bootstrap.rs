@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Server;
 use crate::registry::obj;
 use crate::registry::resource::Resource;
+use crate::registry::strategy::api_services;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -118,10 +119,7 @@ async fn api_services(server: &Server) -> Result<(), ApiError> {
             }
             let object = json!({
                 "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}}, "spec": spec,
-                "status": {"conditions": [{
-                    "type": "Available", "status": "True", "lastTransitionTime": obj::now(), "reason": "Local",
-                    "message": "Local APIServices are always available",
-                }]},
+                "status": api_services::local_status(),
             });
             let resource = &resource;
             all.push(async move { ensure(server, resource, "", &name, object).await });

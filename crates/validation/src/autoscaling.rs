@@ -124,7 +124,9 @@ fn api_version_error(text: &str, version: Version) -> Option<String> {
     match (version, text.matches('/').count()) {
         (Version::Any, _) => None,
         (_, n) if n > 1 => Some(format!("unexpected GroupVersion string: {text}")),
-        (Version::NeedsGroup, 0) => Some("apiVersion must specify API group".to_owned()),
+        (Version::NeedsGroup, n) if n == 0 || text.starts_with('/') => {
+            Some("apiVersion must specify API group".to_owned())
+        }
         _ => None,
     }
 }

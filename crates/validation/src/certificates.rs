@@ -8,7 +8,7 @@ use base64::Engine as _;
 
 use crate::Context;
 use crate::core::projected::signer_name;
-use crate::errs::{Bytes, Errs};
+use crate::errs::{Bytes, Errs, Raw};
 use crate::meta;
 use crate::value::{Get, same_at};
 
@@ -124,7 +124,11 @@ fn request(object: &Value, allow: &Allow, errs: &mut ErrorList) {
     meta::kube_object_meta(object, false, |_, _| Vec::new(), errs);
     let spec = object.sub("spec");
     if let Some(why) = request_error(spec.str("request")) {
-        errs.invalid(&SPEC.child("request"), Bytes(spec.str("request")), why);
+        let path = SPEC.child("request");
+        match spec.opt_str("request") {
+            Some(request) => errs.invalid(&path, Bytes(request), why),
+            None => errs.invalid(&path, Raw("null".into()), why),
+        }
     }
     let usages = spec.strs("usages");
     let path = SPEC.child("usages");

@@ -104,6 +104,8 @@ pub(crate) trait Errs {
     fn too_long(&mut self, path: &Path<'_>, max_bytes: usize);
     fn too_many(&mut self, path: &Path<'_>, actual: usize, max: usize);
     fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>);
+    /// How many more errors are collected.
+    fn room(&self) -> usize;
 }
 
 /// An error. Of a value that is longer than `max` bytes not much more is made.
@@ -149,6 +151,10 @@ fn add(list: &mut ErrorList, make: impl FnOnce(usize) -> Error) {
 }
 
 impl Errs for ErrorList {
+    fn room(&self) -> usize {
+        ERRORS_MAX.saturating_sub(self.len())
+    }
+
     fn required(&mut self, path: &Path<'_>, detail: impl Into<String>) {
         add(self, |_| Error::required(path, detail));
     }

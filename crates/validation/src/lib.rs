@@ -174,6 +174,11 @@ pub fn dns_label_faults(name: &str) -> Vec<String> {
     names::is_dns1123_label(name)
 }
 
+/// What keeps a name from being a DNS subdomain (`IsDNS1123Subdomain`).
+pub fn dns_subdomain_faults(name: &str) -> Vec<String> {
+    names::is_dns1123_subdomain(name)
+}
+
 /// What clients are told of an address that is valid and oddly written; `path` is where it stands.
 pub fn ip_warning(path: &str, value: &str) -> Option<String> {
     net::ip_warning(path, value)

@@ -27,14 +27,14 @@ fn rules(object: &Value, namespaced: bool, errs: &mut ErrorList) {
 
 /// `ValidateRole`.
 pub(crate) fn role_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    meta::object_meta(object, true, rbac_name, errs);
+    meta::kube_object_meta(object, true, rbac_name, errs);
     rules(object, true, errs);
 }
 
 /// `ValidateRoleUpdate`.
 pub(crate) fn role_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     ctx.twice(errs, |errs| role_create(new, ctx, errs));
-    meta::object_meta_update(new, old, errs);
+    meta::kube_object_meta_update(new, old, errs);
 }
 
 /// `ValidateClusterRole`.
@@ -43,7 +43,7 @@ pub(crate) fn cluster_role_create(object: &Value, ctx: &Context<'_>, errs: &mut 
 }
 
 fn cluster_role(object: &Value, any_value: bool, errs: &mut ErrorList) {
-    meta::object_meta(object, false, rbac_name, errs);
+    meta::kube_object_meta(object, false, rbac_name, errs);
     rules(object, false, errs);
     let Some(aggregation) = object.at("aggregationRule") else { return };
     let path = Path::new("aggregationRule");
@@ -67,7 +67,7 @@ pub(crate) fn cluster_role_update(new: &Value, old: &Value, ctx: &Context<'_>, e
     let any_value = ctx.is_old()
         || old.sub("aggregationRule").list("clusterRoleSelectors").iter().any(selector::has_invalid_value);
     ctx.twice(errs, |errs| cluster_role(new, any_value, errs));
-    meta::object_meta_update(new, old, errs);
+    meta::kube_object_meta_update(new, old, errs);
 }
 
 /// `ValidatePolicyRule`.
@@ -95,7 +95,7 @@ fn policy_rule(rule: &Value, namespaced: bool, path: &Path<'_>, errs: &mut Error
 }
 
 fn binding(object: &Value, namespaced: bool, errs: &mut ErrorList) {
-    meta::object_meta(object, namespaced, rbac_name, errs);
+    meta::kube_object_meta(object, namespaced, rbac_name, errs);
     let reference = object.sub("roleRef");
     let path = Path::new("roleRef");
     if reference.str("apiGroup") != GROUP {
@@ -159,7 +159,7 @@ pub(crate) fn role_binding_create(object: &Value, _: &Context<'_>, errs: &mut Er
 /// `ValidateRoleBindingUpdate`.
 pub(crate) fn role_binding_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     ctx.twice(errs, |errs| binding(new, true, errs));
-    meta::object_meta_update(new, old, errs);
+    meta::kube_object_meta_update(new, old, errs);
     role_ref_stays(new, old, errs);
 }
 
@@ -171,6 +171,6 @@ pub(crate) fn cluster_role_binding_create(object: &Value, _: &Context<'_>, errs:
 /// `ValidateClusterRoleBindingUpdate`.
 pub(crate) fn cluster_role_binding_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     ctx.twice(errs, |errs| binding(new, false, errs));
-    meta::object_meta_update(new, old, errs);
+    meta::kube_object_meta_update(new, old, errs);
     role_ref_stays(new, old, errs);
 }

@@ -260,3 +260,76 @@ fn the_first_versions_let_the_selector_change() {
     assert_eq!(errors("apps", "v1beta1", Era::Early), 0);
     assert_eq!(errors("extensions", "v1beta1", Era::Early), 0);
 }
+
+/// What is said of a definition whose `spec` field has this schema.
+fn said_of_schema(spec: Value) -> Vec<String> {
+    let schema = json!({"type": "object", "properties": {"spec": spec}});
+    let spec = json!({"group": "example.com", "scope": "Namespaced", "names": {"plural": "foos", "singular": "foo",
+        "kind": "Foo", "listKind": "FooList"}, "conversion": {"strategy": "None"}, "versions": [
+        {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}},
+        {"name": "v2", "served": true, "storage": false, "schema": {"openAPIV3Schema": {"type": "object"}}}]});
+    let mut object = cluster("apiextensions.k8s.io/v1", "CustomResourceDefinition", "foos.example.com", spec);
+    object["status"] = json!({"storedVersions": ["v1"]});
+    says(&object)
+}
+
+const SPEC: &str = "spec.versions[0].schema.openAPIV3Schema.properties[spec]";
+
+#[test]
+fn an_integer_or_string_is_only_that() {
+    let one_of =
+        |first: Value| json!({"x-kubernetes-int-or-string": true, "anyOf": [first, {"type": "string"}]});
+    assert!(said_of_schema(one_of(json!({"type": "integer", "enum": []}))).is_empty());
+    assert_eq!(
+        said_of_schema(one_of(json!({"type": "integer", "not": {}}))),
+        [0, 1].map(|i| format!("{SPEC}.anyOf[{i}].type: Forbidden: must be empty to be structural"))
+    );
+}
+
+#[test]
+fn alternatives_allow_no_further_properties() {
+    let with = |more: Value| json!({"type": "object", "not": {"additionalProperties": more}});
+    assert!(said_of_schema(with(json!(false))).is_empty());
+    assert_eq!(
+        said_of_schema(with(json!({}))),
+        [format!("{SPEC}.not.additionalProperties: Forbidden: must be undefined to be structural")]
+    );
+}
+
+#[test]
+fn expressions_are_checked_beside_a_broken_schema() {
+    let rule = json!([{"rule": "self.a == 'x'", "optionalOldSelf": false}]);
+    let spec = json!({"type": "object", "properties": {
+        "good": {"type": "object", "properties": {"a": {"type": "string"}}, "x-kubernetes-validations": rule},
+        "bad": {"type": "object", "properties": {"a": {"type": "string", "x-kubernetes-map-type": "granular"}},
+            "x-kubernetes-validations": rule}}});
+    assert_eq!(
+        said_of_schema(spec),
+        [
+            format!(
+                "{SPEC}.properties[bad].properties[a].type: Invalid value: \"string\": must be object if \
+                 x-kubernetes-map-type is specified"
+            ),
+            format!(
+                "{SPEC}.properties[good].x-kubernetes-validations[0].optionalOldSelf: Invalid value: false: may not \
+                 be set if oldSelf is not used in rule"
+            )
+        ]
+    );
+}
+
+#[test]
+fn topologies_differ_from_each_other_and_from_nothing() {
+    let class = |topologies: Value| {
+        let mut class = cluster("storage.k8s.io/v1", "StorageClass", "c", json!(null));
+        class["provisioner"] = json!("example.com/p");
+        class["reclaimPolicy"] = json!("Delete");
+        class["volumeBindingMode"] = json!("Immediate");
+        class["allowedTopologies"] = topologies;
+        says(&class)
+    };
+    let zone = json!({"matchLabelExpressions": [{"key": "zone", "values": ["a"]}]});
+    let twice = |i: usize| format!("allowedTopologies[{i}].matchLabelExpressions: Duplicate value: \"\"");
+    assert_eq!(class(json!([zone, zone, zone])), [twice(1), twice(2), twice(2)]);
+    assert_eq!(class(json!([{}])), [twice(0)]);
+}

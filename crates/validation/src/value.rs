@@ -132,7 +132,6 @@ const MAPS: &[&str] = &[
     "overhead",
     "parameters",
     "requests",
-    "resources",
     "capacity",
     "volumeAttributes",
     "options",

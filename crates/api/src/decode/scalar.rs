@@ -42,6 +42,11 @@ pub(super) fn base64(text: &str) -> Result<Value, String> {
     }
 }
 
+/// Bytes as text.
+pub(super) fn to_base64(bytes: &[u8]) -> Value {
+    Value::String(base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
 /// Go's `base64.CorruptInputError` with the offset that Go reports.
 fn corrupt(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -66,12 +71,18 @@ pub(super) fn from_text(ty: &Type, text: Cow<'_, str>) -> Result<Value, String> 
             if is_canonical_time(&text) {
                 return Ok(Value::String(text.into_owned()));
             }
-            time::parse(&text).map(|t| t.to_rfc3339().into())
+            time::parse(&text).map(|t| written_time(t, time::Timestamp::to_rfc3339))
         }
-        Type::MicroTime => time::parse_micro(&text).map(|t| t.to_rfc3339_micro().into()),
+        Type::MicroTime => {
+            time::parse_micro(&text).map(|t| written_time(t, time::Timestamp::to_rfc3339_micro))
+        }
         Type::Duration => duration(&text).map(|nanos| format_duration(nanos).into()),
         _ => Ok(Value::String(text.into_owned())),
     }
+}
+
+fn written_time(time: time::Timestamp, text: fn(time::Timestamp) -> String) -> Value {
+    if time.is_zero() { Value::Null } else { text(time).into() }
 }
 
 /// `2018-01-02T03:04:05Z` with plausible digits: what clients send nearly always.
@@ -80,7 +91,7 @@ fn is_canonical_time(text: &str) -> bool {
     b.len() == 20
         && b[19] == b'Z'
         && text.is_char_boundary(19)
-        && matches!(time::parse(text), Ok(t) if t.micros == 0)
+        && matches!(time::parse(text), Ok(t) if t.micros == 0 && !t.is_zero())
 }
 
 fn canonical_quantity(text: Cow<'_, str>) -> Result<Value, String> {
@@ -110,7 +121,7 @@ pub fn parse_duration(text: &str) -> Option<i64> {
 
 /// The same with Go's error.
 pub fn duration(text: &str) -> Result<i64, String> {
-    let quoted = || crate::field::go_quote(text);
+    let quoted = || time::quote(text);
     let invalid = || format!("time: invalid duration {}", quoted());
     let (negative, mut rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -145,7 +156,7 @@ pub fn duration(text: &str) -> Result<i64, String> {
             "m" => 60_000_000_000,
             "h" => 3_600_000_000_000,
             unit => {
-                let unit = crate::field::go_quote(unit);
+                let unit = time::quote(unit);
                 return Err(format!("time: unknown unit {unit} in duration {}", quoted()));
             }
         };

@@ -193,3 +193,48 @@ fn what_was_sent_empty_is_seen_until_it_is_stored() {
     assert_eq!(object["spec"], json!({"containers": null}));
     assert!(!pod(r#"{"apiVersion":"v1","kind":"Pod"}"#, FieldValidation::Strict).unwrap().empties);
 }
+
+#[test]
+fn the_first_second_of_year_one_is_no_time() {
+    let body = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"creationTimestamp":"0001-01-01T00:00:00Z",
+        "deletionTimestamp":"0001-01-01T01:00:00+01:00"}}"#;
+    let pod = pod(body, FieldValidation::Strict).unwrap().object;
+    assert_eq!(pod["metadata"], json!({"deletionTimestamp": null}));
+}
+
+#[test]
+fn bytes_may_be_a_list_of_numbers() {
+    let hooks =
+        builtin().lookup("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations").unwrap();
+    let read = |list: &str| {
+        let body = format!(
+            r#"{{"apiVersion":"admissionregistration.k8s.io/v1","kind":"MutatingWebhookConfiguration",
+            "webhooks":[{{"clientConfig":{{"caBundle":{list}}}}}]}}"#
+        );
+        decode(&Target::of(hooks).unwrap(), body.as_bytes(), FieldValidation::Strict)
+    };
+    let out = read("[97,98]").unwrap().object;
+    assert_eq!(out["webhooks"][0]["clientConfig"]["caBundle"], "YWI=");
+    let error = read("[97,300]").unwrap_err().message;
+    assert!(error.ends_with("cannot unmarshal number 300 into Go struct field WebhookClientConfig.webhooks.clientConfig.caBundle of type uint8"), "{error}");
+}
+
+#[test]
+fn errors_inside_the_items_of_a_schema_name_the_whole_path() {
+    let crds = builtin().lookup("apiextensions.k8s.io", "v1", "customresourcedefinitions").unwrap();
+    let read = |schema: &str| {
+        let body = format!(
+            r#"{{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","spec":{{"versions":[{{"name":"v1",
+            "schema":{{"openAPIV3Schema":{schema}}}}}]}}}}"#
+        );
+        decode(&Target::of(crds).unwrap(), body.as_bytes(), FieldValidation::Strict)
+    };
+    let error = read(r#"{"items":{"required":5}}"#).unwrap_err().message;
+    assert!(
+        error.ends_with(
+            "cannot unmarshal number into Go struct field JSONSchemaProps.spec.versions.schema.openAPIV3Schema.items.required of type []string"
+        ),
+        "{error}"
+    );
+    assert!(read(r#"{"dependencies":{"a":5}}"#).is_ok());
+}

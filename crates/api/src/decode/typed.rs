@@ -206,6 +206,7 @@ impl<'a> Decoder<'a> {
                     }
                 }
             }
+            (Type::Bytes, b'[') => self.byte_list(at).map(Some),
             (Type::SchemaOrBool(id), _) => self.schema_or(*id, Or::Bool, first, at),
             (Type::SchemaOrArray(id), _) => self.schema_or(*id, Or::Array, first, at),
             (Type::SchemaOrStrings(id), _) => self.schema_or(*id, Or::Strings, first, at),
@@ -307,6 +308,22 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    /// Go takes bytes from a list of small numbers as well.
+    fn byte_list(&mut self, at: &At<'_>) -> Result<Value> {
+        let mut bytes = Vec::new();
+        for item in self.reader.value(self.depth)?.as_array().into_iter().flatten() {
+            let byte = item.as_u64().and_then(|n| u8::try_from(n).ok());
+            if byte.is_none() && !item.is_null() {
+                let text = item.to_string();
+                let what = found(text.bytes().next().unwrap_or_default());
+                let what = if what == "number" { format!("number {text}") } else { what.to_owned() };
+                self.save_text(at.type_error(&what, "uint8"));
+            }
+            bytes.push(byte.unwrap_or(0));
+        }
+        Ok(scalar::to_base64(&bytes))
+    }
+
     fn map(&mut self, value_type: &Type, at: &At<'_>) -> Result<Value> {
         self.deeper(|d| {
             let mut out = Object::new();
@@ -330,18 +347,15 @@ impl<'a> Decoder<'a> {
     /// `JSONSchemaProps` or something short. Nested decoders of upstream are not strict.
     fn schema_or(&mut self, id: StructId, or: Or, first: u8, at: &At<'_>) -> Result<Option<Value>> {
         let strict = self.strict.take();
-        let nested = At::Root;
         let schema = Type::Struct(id);
         let out = match (or, first) {
-            (_, b'{') => self.value(&schema, &nested),
-            (Or::Bool, b't' | b'f') => self.value(&Type::Boolean, &nested),
+            (_, b'{') => self.value(&schema, at),
+            (Or::Bool, b't' | b'f') => self.value(&Type::Boolean, at),
             (Or::Bool, _) => Err(Fatal::Value("boolean or JSON schema expected".to_owned())),
-            (Or::Array, b'[') => self.list(&schema, &nested).map(Some),
-            (Or::Strings, b'[') => {
-                self.list(&Type::String(crate::schema::Name::Borrowed("")), &nested).map(Some)
-            }
-            (Or::Strings, _) => Err(Fatal::Value(at.type_error(found(first), "[]string"))),
-            (Or::Array, _) => {
+            (Or::Array, b'[') => self.list(&schema, at).map(Some),
+            (Or::Strings, b'[') => self.list(&Type::String(crate::schema::Name::Borrowed("")), at).map(Some),
+            // Their decoders look at the first character and take what they do not know for nothing.
+            (Or::Array | Or::Strings, _) => {
                 self.reader.skip()?;
                 Ok(None)
             }

@@ -26,6 +26,12 @@ pub(super) fn hook(group: &str, kind: &str) -> Option<Hook> {
         },
         // VolumeLimitScaling
         ("storage", "CSIDriverSpec") => |o| drop(o.remove("preventPodSchedulingIfMissing")),
+        // DRAListTypeAttributes
+        ("resource", "DeviceAttribute") => |o| {
+            for list in ["bools", "ints", "strings", "versions"] {
+                o.remove(list);
+            }
+        },
         // DRANodeAllocatableResources
         ("resource", "Device") => |o| drop(o.remove("nodeAllocatableResourceMappings")),
         _ => return None,

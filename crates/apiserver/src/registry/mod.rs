@@ -1,6 +1,7 @@
 //! Objects and how they are kept: the table of resources, the store, and what each kind does on a write.
 
 pub mod codec;
+mod equal;
 pub mod fields;
 pub mod kinds;
 pub mod obj;

@@ -1,15 +1,18 @@
 //! What a kind does with an object on its way in: upstream's `PrepareForCreate`, `PrepareForUpdate` and the flags of
 //! its strategies, as tables.
 
+pub(crate) mod api_services;
 mod certificates;
+mod endpoint_slices;
 mod pods;
 
 use api::Value;
 use api::kinds::Era;
+use api::schema::Type;
 use serde_json::json;
 
-use super::obj;
 use super::resource::Resource;
+use super::{equal, obj};
 use crate::authn::User;
 
 /// Kinds whose objects count the changes of what was asked for (`metadata.generation`).
@@ -111,7 +114,7 @@ fn resets_status(resource: &Resource) -> bool {
 
 /// Whether an update of the object itself leaves the status alone.
 fn keeps_status(resource: &Resource) -> bool {
-    (resource.subresource("status").is_some() && !resource.is("apiregistration.k8s.io", "apiservices"))
+    resource.subresource("status").is_some()
         // Of the versions of attachments without that subresource, v1beta1 alone wrote the status otherwise.
         || (resource.is("storage.k8s.io", "volumeattachments") && resource.version == "v1alpha1")
 }
@@ -161,6 +164,8 @@ pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
         ("apiextensions.k8s.io", "customresourcedefinitions") => apiextensions::names::initial_status(object),
         ("certificates.k8s.io", "certificatesigningrequests") => certificates::requester(object, user),
         ("policy", "podsecuritypolicies") => no_proc_mounts(object),
+        ("discovery.k8s.io", "endpointslices") => endpoint_slices::drop_topology(resource, object, None),
+        ("apiregistration.k8s.io", "apiservices") => api_services::initial_status(object),
         _ => {}
     }
 }
@@ -182,6 +187,13 @@ fn template_generation(object: &Value) -> i64 {
 /// Behind a gate (`ProcMountType`) that was off as long as there were pod security policies.
 fn no_proc_mounts(policy: &mut Value) {
     obj::child_mut(policy, "spec").remove("allowedProcMountTypes");
+}
+
+fn template_changed(object: &Value, old: &Value) -> bool {
+    let schemas = api::schema::builtin();
+    let ty = schemas.by_name("io.k8s.api.core.v1.PodTemplateSpec").map_or(Type::Any, Type::Struct);
+    let template = |v| obj::at(v, "spec.template");
+    !equal::Equality { schemas, nil_is_empty: true }.same(&ty, template(object), template(old))
 }
 
 /// `NormalizeDataSources`: each of the two fields is filled from the other.
@@ -256,20 +268,34 @@ fn bare_secrets(account: &mut Value) {
     }
 }
 
+/// Kinds whose strategies tell nil lists and maps from empty ones.
+const REFLECT_EQUAL: [&str; 3] =
+    ["networkpolicies", "mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+
+/// Whether a field of two objects differs, in the sense of the kind's strategy. Custom resources have no Go type that
+/// something could be nil in.
+fn field_changed(resource: &Resource, object: &Value, old: &Value, name: &str) -> bool {
+    let schemas = api::schema::builtin();
+    let ty = resource.api.hub().ty.filter(|_| !resource.custom).map(|id| schemas.get(id));
+    let (new, old) = (object.get(name), old.get(name));
+    let nil_is_empty = !one_of(resource, &REFLECT_EQUAL);
+    match ty.and_then(|of| of.field(name)) {
+        Some(field) => !equal::Equality { schemas, nil_is_empty }.same(&field.ty, new, old),
+        None => new != old,
+    }
+}
+
 /// Fields of the object, beside metadata and status, that a kind has: all of them make a new generation.
 fn asked_changed(resource: &Resource, object: &Value, old: &Value) -> bool {
-    let fields = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-    let mut names = fields(object);
-    names.extend(fields(old));
+    let status_counts = resource.custom && resource.subresource("status").is_none();
+    let names = [object, old].into_iter().filter_map(Value::as_object).flat_map(api::Object::keys);
     names
-        .iter()
         .filter(|n| !matches!(n.as_str(), "metadata" | "kind" | "apiVersion"))
-        .filter(|n| *n != "status" || (resource.custom && resource.subresource("status").is_none()))
-        .any(|n| !obj::same(object.get(n), old.get(n)))
-        || (matches!(resource.plural.as_str(), "endpointslices") && resource.era() == Era::Now && {
-            let labels = |v| obj::at(v, "metadata.labels");
-            !obj::same(labels(object), labels(old))
-        })
+        .filter(|n| *n != "status" || status_counts)
+        .any(|name| field_changed(resource, object, old, name))
+        || (resource.is("discovery.k8s.io", "endpointslices")
+            && resource.era() == Era::Now
+            && endpoint_slices::labels_changed(object, old))
 }
 
 /// `PrepareForUpdate` of the object itself or of one of its subresources.
@@ -315,17 +341,22 @@ fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
         }
         ("", "pods") => pods::gates(object),
         ("apps", "daemonsets") => {
-            let mut generation = template_generation(old);
-            let template = |v| obj::at(v, "spec.template");
-            if !obj::same(template(object), template(old)) {
-                generation += 1;
-            }
+            let generation = template_generation(old) + i64::from(template_changed(object, old));
             set_template_generation(object, generation);
         }
         ("certificates.k8s.io", "certificatesigningrequests") => obj::copy_field(object, old, "spec"),
         ("policy", "podsecuritypolicies") => no_proc_mounts(object),
         _ => {}
     }
+    // Counted before the topology is dropped, as upstream does.
+    count_generation(resource, object, old);
+    if (group, plural) == ("discovery.k8s.io", "endpointslices") {
+        endpoint_slices::drop_topology(resource, object, Some(old));
+    }
+}
+
+fn count_generation(resource: &Resource, object: &mut Value, old: &Value) {
+    let (group, plural) = (resource.hub_group.as_str(), resource.plural.as_str());
     if has_generation(resource) {
         let notes = |v| obj::at(v, "metadata.annotations");
         let noted = (group, plural) == ("apps", "deployments") && !obj::same(notes(object), notes(old));

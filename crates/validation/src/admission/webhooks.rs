@@ -208,10 +208,9 @@ fn webhook_service(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     if !text.starts_with('/') {
         errs.invalid(&path, text, "must start with a '/'");
     }
-    // Upstream drops the first character in any case.
-    let mut rest = text.chars();
-    rest.next();
-    let rest = rest.as_str();
+    // Upstream drops the first byte in any case.
+    let rest = String::from_utf8_lossy(text.as_bytes().get(1..).unwrap_or_default());
+    let rest = rest.as_ref();
     for (i, step) in rest.strip_suffix('/').unwrap_or(rest).split('/').enumerate() {
         if step.is_empty() {
             errs.invalid(&path, text, format!("segment[{i}] may not be empty"));

@@ -8,26 +8,10 @@ use crate::errs::Errs;
 use crate::golang;
 use crate::value::Get;
 
-/// Checks the rules of a schema and of those inside it; below `not` and the like there are none.
-pub(super) fn rules(s: &Value, path: &Path<'_>, errs: &mut ErrorList) {
-    inside(s, true, None, path, errs);
-}
-
+/// Checks the rules of a schema, not of those inside it.
+///
 /// `lost`: from where on a value cannot be told to be that of before.
-fn inside(s: &Value, is_resource: bool, lost: Option<&str>, path: &Path<'_>, errs: &mut ErrorList) {
-    if let Some(more) = s.at("additionalProperties").filter(|more| more.is_object()) {
-        inside(more, false, lost, &path.child("additionalProperties"), errs);
-    }
-    let here = path.to_string();
-    let atomic = (s.str("x-kubernetes-map-type") == "atomic").then_some(here.as_str());
-    let properties = path.child("properties");
-    for (name, property) in s.entries("properties") {
-        inside(property, false, lost.or(atomic), &properties.key(name), errs);
-    }
-    if let Some(items) = s.at("items") {
-        let unkeyed = (s.str("x-kubernetes-list-type") != "map").then_some(here.as_str());
-        inside(items, false, lost.or(unkeyed), &path.child("items"), errs);
-    }
+pub(super) fn rules(s: &Value, is_resource: bool, lost: Option<&str>, path: &Path<'_>, errs: &mut ErrorList) {
     let all = s.list("x-kubernetes-validations");
     if all.is_empty() {
         return;

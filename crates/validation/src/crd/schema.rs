@@ -134,14 +134,12 @@ pub(super) fn validation(
             }
         }
     }
+    let is_structural = options.structural && unreadable.is_none() && errs.len() == before_structure;
     let defaults = if options.defaults { Ok(()) } else { Err(NO_DEFAULTS.to_owned()) };
-    let at = At { root: true, in_metadata: false, defaults };
-    let before_check = errs.len();
-    let is_structural = unreadable.is_none() && before_check == before_structure;
-    check(schema, &at, options, &root, errs);
-    if options.structural && is_structural && errs.len() == before_check {
-        expressions::rules(schema, &root, errs);
-    }
+    let at = At { root: true, in_metadata: false, defaults, expressions: is_structural, lost: None };
+    let mut expressions = ErrorList::new();
+    check(schema, &at, options, &root, &mut Found { schema: errs, expressions: &mut expressions });
+    errs.append(&mut expressions);
     if let Some(problem) = unreadable
         && errs.len() == before
     {
@@ -197,26 +195,54 @@ struct At {
     in_metadata: bool,
     /// Whether there may be defaults, or why not.
     defaults: Result<(), String>,
+    /// Whether expressions are looked at: not when the structure is broken, nor below `not` and the like.
+    expressions: bool,
+    /// From where on a value cannot be told to be that of before.
+    lost: Option<String>,
 }
 
-fn check(s: &Value, at: &At, options: &Options, path: &Path<'_>, errs: &mut ErrorList) {
+impl At {
+    /// Inside a schema that is no part of the structure.
+    fn without_expressions(&self) -> At {
+        At { expressions: false, ..self.clone() }
+    }
+
+    /// Inside a list or map whose items may not be known again, which lies at `path`.
+    fn unless_known_again(&self, known: bool, path: &Path<'_>) -> At {
+        let lost = self.lost.clone().or_else(|| (!known).then(|| path.to_string()));
+        At { lost, ..self.clone() }
+    }
+}
+
+/// What is wrong with the schemas, and, told behind it, with their expressions.
+struct Found<'a> {
+    schema: &'a mut ErrorList,
+    expressions: &'a mut ErrorList,
+}
+
+fn check(s: &Value, at: &At, options: &Options, path: &Path<'_>, found: &mut Found<'_>) {
     if !s.is_object() {
         return;
     }
-    standard(s, at, options, path, errs);
+    let before = found.schema.len();
+    standard(s, at, options, path, found.schema);
     if s.flag("uniqueItems") {
-        errs.forbidden(
+        found.schema.forbidden(
             &path.child("uniqueItems"),
             "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
         );
     }
-    below(s, at, options, path, errs);
+    below(s, at, options, path, found);
     if s.opt_flag("x-kubernetes-preserve-unknown-fields") == Some(false) {
         let path = path.child("x-kubernetes-preserve-unknown-fields");
-        errs.invalid(&path, false, "must be true or undefined");
+        found.schema.invalid(&path, false, "must be true or undefined");
     }
-    list_and_map_types(s, options, path, errs);
-    rules(s, path, errs);
+    list_and_map_types(s, options, path, found.schema);
+    rules(s, path, found.schema);
+    // Expressions over a schema with mistakes would only say so again.
+    if at.expressions && found.schema.len() == before {
+        expressions::rules(s, at.root, at.lost.as_deref(), path, found.expressions);
+    }
 }
 
 /// `specStandardValidatorV3`: parts of OpenAPI that are not supported.
@@ -256,22 +282,24 @@ fn standard(s: &Value, at: &At, options: &Options, path: &Path<'_>, errs: &mut E
 }
 
 /// The schemas inside a schema.
-fn below(s: &Value, at: &At, options: &Options, path: &Path<'_>, errs: &mut ErrorList) {
+fn below(s: &Value, at: &At, options: &Options, path: &Path<'_>, found: &mut Found<'_>) {
     let inside = At { root: false, ..at.clone() };
     if let Some(more) = s.at("additionalProperties") {
         let path = path.child("additionalProperties");
         if s.entries("properties").next().is_some() && more != &Value::Bool(true) {
-            errs.forbidden(&path, "additionalProperties and properties are mutual exclusive");
+            found.schema.forbidden(&path, "additionalProperties and properties are mutual exclusive");
         }
         let mut inside = inside.clone();
         if at.in_metadata {
             inside.defaults = Err("inside additionalProperties applying to object metadata".to_owned());
         }
-        check(more, &inside, options, &path, errs);
+        check(more, &inside, options, &path, found);
     }
     let properties = path.child("properties");
+    let is_known_map = matches!(s.opt_str(MAP_TYPE), None | Some("granular" | "atomic"));
+    let in_map = inside.unless_known_again(is_known_map, path);
     for (name, property) in s.entries("properties") {
-        let mut inside = inside.clone();
+        let mut inside = in_map.clone();
         if (at.root || s.flag("x-kubernetes-embedded-resource"))
             && matches!(name.as_str(), "metadata" | "kind" | "apiVersion")
         {
@@ -280,27 +308,29 @@ fn below(s: &Value, at: &At, options: &Options, path: &Path<'_>, errs: &mut Erro
                 inside.defaults = Err(format!("in top-level {name}"));
             }
         }
-        check(property, &inside, options, &properties.key(name), errs);
+        check(property, &inside, options, &properties.key(name), found);
     }
-    check(s.sub("not"), &inside, options, &path.child("not"), errs);
+    let unstructured = inside.without_expressions();
+    check(s.sub("not"), &unstructured, options, &path.child("not"), found);
     for field in ["allOf", "oneOf", "anyOf"] {
         let list = path.child(field);
         for (i, part) in s.list(field).iter().enumerate() {
-            check(part, &inside, options, &list.index(i), errs);
+            check(part, &unstructured, options, &list.index(i), found);
         }
     }
     let definitions = path.child("definitions");
     for (name, part) in s.entries("definitions") {
-        check(part, &inside, options, &definitions.key(name), errs);
+        check(part, &unstructured, options, &definitions.key(name), found);
     }
     let items = path.child("items");
-    check(s.sub("items"), &inside, options, &items, errs);
+    let in_list = inside.unless_known_again(s.str(LIST_TYPE) == "map", path);
+    check(s.sub("items"), &in_list, options, &items, found);
     for (i, item) in s.list("items").iter().enumerate() {
-        check(item, &inside, options, &items.index(i), errs);
+        check(item, &in_list, options, &items.index(i), found);
     }
     let dependencies = path.child("dependencies");
     for (name, part) in s.entries("dependencies") {
-        check(part, &inside, options, &dependencies.key(name), errs);
+        check(part, &unstructured, options, &dependencies.key(name), found);
     }
 }
 

@@ -6,6 +6,7 @@ use api::field::{ErrorList, Path};
 
 use super::pattern;
 use crate::errs::Errs;
+use crate::golang;
 use crate::value::Get;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -18,7 +19,7 @@ enum Level {
 /// What keeps a schema from being read as a structural one (`NewStructural`'s error).
 pub(super) fn unsupported(schema: &Value) -> Option<String> {
     let has = |field: &str| match schema.sub(field) {
-        Value::Object(map) => !map.is_empty(),
+        Value::Object(map) => !map.is_empty() || field == "additionalItems",
         Value::String(text) => !text.is_empty(),
         Value::Null => false,
         _ => true,
@@ -74,7 +75,7 @@ pub(super) fn validate(schema: &Value, path: &Path<'_>) -> ErrorList {
 
 fn invariants(s: &Value, level: Level, path: &Path<'_>, errs: &mut ErrorList) {
     let kind = s.str("type");
-    match s.at("items") {
+    match schema_of_items(s) {
         Some(items) => invariants(items, Level::Item, &path.child("items"), errs),
         None if kind == "array" => errs.required(&path.child("items"), "must be specified"),
         None => {}
@@ -158,19 +159,34 @@ fn invariants(s: &Value, level: Level, path: &Path<'_>, errs: &mut ErrorList) {
     }
 }
 
+/// An empty list of schemas is no schema.
+fn schema_of_items(s: &Value) -> Option<&Value> {
+    s.at("items").filter(|items| items.is_object())
+}
+
+/// Whether a schema sets nothing but these fields. A pointer to a zero value, an empty list and an empty map are set.
+fn sets_only(s: &Value, fields: &[&str]) -> bool {
+    s.pairs().filter(|(_, value)| !value.is_null()).all(|(name, value)| match name.as_str() {
+        // Built again item by item, which leaves nothing of an empty list.
+        "enum" | "allOf" | "anyOf" | "oneOf" => golang::is_zero(value),
+        // Not part of a structure.
+        "definitions" | "patternProperties" | "dependencies" | "$ref" => true,
+        name => fields.contains(&name),
+    })
+}
+
 fn is_plain_metadata(s: &Value) -> bool {
     let names_only =
         s.entries("properties").all(|(name, _)| matches!(name.as_str(), "name" | "generateName"));
-    names_only
-        && s.pairs().all(|(field, value)| {
-            matches!(field.as_str(), "type" | "properties" | "default") || crate::golang::is_zero(value)
-        })
+    names_only && sets_only(s, &["type", "properties", "default"])
 }
 
 /// The one `anyOf` that is a structure: an integer or a string.
 fn is_int_or_string(s: &Value) -> bool {
     let is_only = |s: &Value, kind: &str| {
-        s.str("type") == kind && s.pairs().all(|(k, v)| k == "type" || crate::golang::is_zero(v))
+        let more = s.at("additionalProperties").filter(|more| **more == Value::Bool(false));
+        let fields: &[&str] = if more.is_some() { &["type", "additionalProperties"] } else { &["type"] };
+        s.str("type") == kind && sets_only(s, fields)
     };
     matches!(s.list("anyOf"), [a, b] if is_only(a, "integer") && is_only(b, "string"))
 }
@@ -211,7 +227,7 @@ fn values(
 /// `validateNestedValueValidation`.
 fn nested(s: &Value, skip_any_of: bool, level: Level, path: &Path<'_>, errs: &mut ErrorList) {
     values(s, skip_any_of, false, level, path, errs);
-    if let Some(items) = s.at("items") {
+    if let Some(items) = schema_of_items(s) {
         nested(items, false, level, &path.child("items"), errs);
     }
     let properties = path.child("properties");
@@ -222,7 +238,8 @@ fn nested(s: &Value, skip_any_of: bool, level: Level, path: &Path<'_>, errs: &mu
         let value = s.sub(field);
         let is_unset = match field {
             "default" | "x-kubernetes-list-type" | "x-kubernetes-map-type" => value.is_null(),
-            _ => crate::golang::is_zero(value),
+            "additionalProperties" => !value.is_object() && value != &Value::Bool(true),
+            _ => golang::is_zero(value),
         };
         if !is_unset {
             errs.forbidden(&path.child(field), detail);
@@ -272,8 +289,8 @@ fn complete_nested(v: &Value, s: Option<&Value>, s_path: &Path<'_>, v_path: &Pat
         return;
     };
     complete(v, Some(s), s_path, v_path, errs);
-    if let Some(items) = v.at("items") {
-        complete_nested(items, s.at("items"), &s_path.child("items"), &v_path.child("items"), errs);
+    if let Some(items) = schema_of_items(v) {
+        complete_nested(items, schema_of_items(s), &s_path.child("items"), &v_path.child("items"), errs);
     }
     let (s_properties, v_properties) = (s_path.child("properties"), v_path.child("properties"));
     for (name, property) in v.entries("properties") {

@@ -1,6 +1,6 @@
 //! Storage classes and volume attributes classes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use api::Value;
 use api::field::{ErrorList, Path};
@@ -80,7 +80,8 @@ fn parameters(v: &Value, may_be_empty: bool, path: &Path<'_>, errs: &mut ErrorLi
 }
 
 fn topologies(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
-    let mut known: HashMap<_, usize> = HashMap::new();
+    // Upstream compares each term with those before it, and with as many empty ones as there are terms.
+    let mut known = HashMap::from([(BTreeMap::new(), list.len())]);
     for (i, term) in list.iter().enumerate() {
         let path = path.index(i);
         let expressions = path.child("matchLabelExpressions");
@@ -105,31 +106,16 @@ fn topologies(list: &[Value], path: &Path<'_>, errs: &mut ErrorList) {
             }
             keys.insert(key);
         }
-        // Upstream compares with all terms before this one, and with as many empty ones as there are terms.
-        let terms = terms(term);
-        let empty = if terms.is_empty() { list.len() } else { 0 };
-        let equals = known.entry(terms).or_insert(0);
-        for _ in 0..*equals + empty {
-            errs.duplicate(&expressions, "");
-        }
-        *equals += 1;
+        let equal = known.entry(terms(term)).or_insert(0);
+        (0..*equal).take(errs.room()).for_each(|_| errs.duplicate(&expressions, ""));
+        *equal += 1;
     }
 }
 
-/// A topology term as keys with their sorted values.
-fn terms(term: &Value) -> Vec<(String, Vec<String>)> {
-    let mut all: Vec<(String, Vec<String>)> = term
-        .list("matchLabelExpressions")
-        .iter()
-        .map(|e| {
-            let mut values: Vec<String> = e.strs("values").into_iter().map(ToOwned::to_owned).collect();
-            values.sort_unstable();
-            values.dedup();
-            (e.str("key").to_owned(), values)
-        })
-        .collect();
-    all.sort_unstable();
-    all
+/// The values of a topology term's keys; of equal keys the last one counts.
+fn terms(term: &Value) -> BTreeMap<&str, BTreeSet<&str>> {
+    let expressions = term.list("matchLabelExpressions").iter();
+    expressions.map(|e| (e.str("key"), e.strs("values").into_iter().collect())).collect()
 }
 
 /// `ValidateVolumeAttributesClass`.

@@ -30,6 +30,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         create::check_namespace(ctx, &mut review)?;
     }
     codec::settle(ctx, &mut review);
+    wipe_system_fields(&mut review);
     managed::track(ctx, &mut review, None, "", &options)?;
     let review = match ctx.resource.plural.as_str() {
         "selfsubjectreviews" => {
@@ -45,6 +46,14 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         _ => return Err(method_not_allowed()),
     };
     ctx.object(201, &accept, review)
+}
+
+/// `WipeObjectMetaSystemFields`: what only the server says of an object.
+fn wipe_system_fields(review: &mut Value) {
+    let meta = obj::metadata_mut(review);
+    for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        meta.remove(field);
+    }
 }
 
 /// Some answers repeat nothing of the question.
@@ -99,17 +108,24 @@ async fn token(ctx: &Ctx, mut review: Value) -> Result<Value, ApiError> {
             (user, c.audiences)
         }),
     };
-    review["status"] = match found {
+    // What was sent as the answer stays where nothing is found out.
+    let status = obj::child_mut(&mut review, "status");
+    status.entry("user").or_insert_with(|| json!({}));
+    status.remove("authenticated");
+    match found {
         Some((user, audiences)) => {
-            let mut status = json!({"authenticated": true, "user": user_info(&user)});
+            status.insert("authenticated".into(), true.into());
+            status.insert("user".into(), user_info(&user));
+            status.remove("audiences");
             if !audiences.is_empty() {
-                status["audiences"] = audiences.into();
+                status.insert("audiences".into(), audiences.into());
             }
-            status
         }
-        None if token.is_empty() => json!({"user": {}}),
-        None => json!({"user": {}, "error": "invalid bearer token"}),
-    };
+        None if token.is_empty() => {}
+        None => {
+            status.insert("error".into(), "invalid bearer token".into());
+        }
+    }
     Ok(review)
 }
 
