@@ -5,7 +5,7 @@ use api::Value;
 use api::field::{Error, ErrorList, Path};
 
 use crate::formats;
-use crate::metadata;
+use crate::metadata::{self, MetadataRule};
 use crate::prune;
 use crate::schema::Schema;
 use crate::validate::validate;
@@ -32,18 +32,18 @@ fn schemas(crd: &Value) -> Vec<(String, &Value)> {
         .collect()
 }
 
-/// Defaults that are no values of their own schema.
-pub fn defaults(crd: &Value) -> ErrorList {
+/// Defaults that are no values of their own schema; `rule` is for the metadata of resources inside them.
+pub fn defaults(crd: &Value, rule: MetadataRule) -> ErrorList {
     let mut errors = ErrorList::new();
     for (path, schema) in schemas(crd) {
-        walk_defaults(schema, &Path::new(&path), true, &mut errors);
+        walk_defaults(schema, &Path::new(&path), true, rule, &mut errors);
     }
     errors
 }
 
-fn walk_defaults(raw: &Value, path: &Path<'_>, root: bool, errors: &mut ErrorList) {
+fn walk_defaults(raw: &Value, path: &Path<'_>, root: bool, rule: MetadataRule, errors: &mut ErrorList) {
     if let Some(default) = raw.get("default").filter(|d| !d.is_null()) {
-        let mut schema = Schema::parse(raw);
+        let mut schema = Schema::parse_all_formats(raw);
         // The root is a resource, whatever it says.
         schema.embedded |= root;
         let place = path.child("default");
@@ -53,18 +53,18 @@ fn walk_defaults(raw: &Value, path: &Path<'_>, root: bool, errors: &mut ErrorLis
             errors.push(Error::invalid(&place, default, "must not have unknown fields"));
         }
         let before = errors.len();
-        metadata::validate(default, &schema, &place, errors);
+        metadata::validate(default, &schema, &place, rule, errors);
         if errors.len() == before {
             errors.extend(validate(&schema, default, None, Some(&place.to_string())));
         }
     }
     // Defaults inside additionalProperties are refused elsewhere.
     if let Some(items) = raw.get("items").filter(|i| i.is_object()) {
-        walk_defaults(items, &path.child("items"), false, errors);
+        walk_defaults(items, &path.child("items"), false, rule, errors);
     }
     let properties = path.child("properties");
     for (name, property) in raw.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        walk_defaults(property, &properties.key(name), false, errors);
+        walk_defaults(property, &properties.key(name), false, rule, errors);
     }
 }
 
@@ -104,7 +104,8 @@ mod tests {
     fn defaults_are_values_of_their_schema() {
         let crd = json!({"spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {
             "a": {"type": "string", "default": 5}, "b": {"type": "string", "format": "bogus"}}}}}]}});
-        let errors: Vec<String> = defaults(&crd).iter().map(ToString::to_string).collect();
+        let errors: Vec<String> =
+            defaults(&crd, |_| ErrorList::new()).iter().map(ToString::to_string).collect();
         assert_eq!(
             errors,
             [

@@ -88,32 +88,36 @@ fn coerce_resource(fields: &mut Object, path: &Path<'_>, unknown: &mut Vec<Strin
     Ok(())
 }
 
+/// What is wrong with the metadata of an object; its paths begin with `metadata`. The rules are those of all objects,
+/// which the crate `validation` has.
+pub type MetadataRule = fn(&Value) -> ErrorList;
+
 /// What is wrong with embedded resources.
-pub fn validate(value: &Value, schema: &Schema, path: &Path<'_>, errors: &mut ErrorList) {
+pub fn validate(value: &Value, schema: &Schema, path: &Path<'_>, rule: MetadataRule, errors: &mut ErrorList) {
     match value {
         Value::Object(fields) => {
             if schema.embedded {
-                resource(fields, path, errors);
+                resource(fields, path, rule, errors);
             }
             for (name, value) in fields {
                 if let Some(property) = schema.properties.get(name) {
-                    validate(value, property, &path.child(name), errors);
+                    validate(value, property, &path.child(name), rule, errors);
                 } else if let Some(below) = schema.additional.as_ref().and_then(|a| a.schema.as_deref()) {
-                    validate(value, below, &path.key(name), errors);
+                    validate(value, below, &path.key(name), rule, errors);
                 }
             }
         }
         Value::Array(items) => {
             let Some(below) = &schema.items else { return };
             for (index, item) in items.iter().enumerate() {
-                validate(item, below, &path.index(index), errors);
+                validate(item, below, &path.index(index), rule, errors);
             }
         }
         _ => {}
     }
 }
 
-fn resource(fields: &Object, path: &Path<'_>, errors: &mut ErrorList) {
+fn resource(fields: &Object, path: &Path<'_>, rule: MetadataRule, errors: &mut ErrorList) {
     for name in ["apiVersion", "kind"] {
         if !fields.contains_key(name) {
             errors.push(Error::required(&path.child(name), ""));
@@ -139,5 +143,16 @@ fn resource(fields: &Object, path: &Path<'_>, errors: &mut ErrorList) {
                 errors.push(Error::invalid(&place, value, why));
             }
         }
+    }
+    if let Some(metadata) = fields.get("metadata") {
+        let mut object = Object::from_iter([("metadata".to_owned(), metadata.clone())]);
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            // Embedded resources need no name.
+            metadata.entry("name").or_insert_with(|| "fakename".into());
+        }
+        errors.extend(rule(&Value::Object(object)).into_iter().map(|mut error| {
+            error.field = format!("{path}.{}", error.field);
+            error
+        }));
     }
 }

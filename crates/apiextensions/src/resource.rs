@@ -5,6 +5,7 @@ use api::Value;
 use api::field::{Error, ErrorList, Path};
 
 use crate::definition::{Definition, Scale, Version};
+use crate::metadata::MetadataRule;
 use crate::{list_types, metadata, prune, validate};
 
 /// Brings a resource into the shape that its version has: fields that it does not know go, defaults come. Gives the
@@ -39,38 +40,61 @@ pub fn coerce_stored(definition: &Definition, version: &Version, object: &mut Va
     }
 }
 
-fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(object, |value, step| value.get(step))
+/// The value at a path, or why there can be none (`unstructured.NestedFieldNoCopy`).
+fn at<'a>(object: &'a Value, path: &str) -> Result<Option<&'a Value>, String> {
+    let mut value = object;
+    let mut walked = String::new();
+    for step in path.split('.') {
+        walked = format!("{walked}.{step}");
+        match value {
+            Value::Null => return Ok(None),
+            Value::Object(fields) => match fields.get(step) {
+                Some(field) => value = field,
+                None => return Ok(None),
+            },
+            other => return Err(accessor_error(&walked, other, "map[string]interface{}")),
+        }
+    }
+    Ok(Some(value))
+}
+
+fn accessor_error(path: &str, value: &Value, expected: &str) -> String {
+    let (text, kind) = (go_text(value), go_type(value));
+    format!("{path} accessor error: {text} is of the type {kind}, expected {expected}")
 }
 
 fn replicas(object: &Value, path: &str, errors: &mut ErrorList) {
     let dotted = format!(".{path}");
     let place = Path::new(&dotted);
-    match at(object, path) {
-        None => {}
-        Some(value) => match value.as_i64() {
-            Some(n) if n < 0 => {
-                errors.push(Error::invalid(&place, value, "should be a non-negative integer"))
-            }
-            Some(n) if n > i64::from(i32::MAX) => {
-                let why = format!("should be less than or equal to {}", i32::MAX);
-                errors.push(Error::invalid(&place, value, why));
-            }
-            Some(_) => {}
-            None => {
-                let why = format!(
-                    ".{path} accessor error: {} is of the type {}, expected int64",
-                    go_text(value),
-                    go_type(value)
-                );
-                errors.push(Error::invalid(&place, &Value::from(0), why));
-            }
-        },
-    }
+    let number = at(object, path).and_then(|found| {
+        found.map(|v| v.as_i64().ok_or_else(|| accessor_error(&dotted, v, "int64"))).transpose()
+    });
+    let (shown, why) = match number {
+        Ok(Some(n)) if n < 0 => (n, "should be a non-negative integer".to_owned()),
+        Ok(Some(n)) if n > i64::from(i32::MAX) => {
+            (n, format!("should be less than or equal to {}", i32::MAX))
+        }
+        Ok(_) => return,
+        Err(why) => (0, why),
+    };
+    errors.push(Error::invalid(&place, &shown.into(), why));
 }
 
+/// Go's `%v`.
 fn go_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_text).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(k, v)| format!("{k}:{}", go_text(v))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+        other => other.to_string(),
+    }
 }
 
 fn go_type(value: &Value) -> &'static str {
@@ -87,21 +111,19 @@ fn go_type(value: &Value) -> &'static str {
 
 fn scale_status(scale: &Scale, object: &Value, errors: &mut ErrorList) {
     replicas(object, &scale.status, errors);
-    if let Some(path) = &scale.selector
-        && let Some(value) = at(object, path).filter(|v| !v.is_string())
-    {
-        let dotted = format!(".{path}");
-        let why = format!(
-            ".{path} accessor error: {} is of the type {}, expected string",
-            go_text(value),
-            go_type(value)
-        );
-        errors.push(Error::invalid(&Path::new(&dotted), &Value::from(""), why));
-    }
+    let Some(path) = &scale.selector else { return };
+    let dotted = format!(".{path}");
+    let why = match at(object, path) {
+        Ok(Some(value)) if !value.is_string() => accessor_error(&dotted, value, "string"),
+        Ok(_) => return,
+        Err(why) => why,
+    };
+    errors.push(Error::invalid(&Path::new(&dotted), &Value::from(""), why));
 }
 
-/// What is wrong with a new or changed resource of a version, metadata aside.
-pub fn validate(version: &Version, object: &Value, old: Option<&Value>) -> ErrorList {
+/// What is wrong with a new or changed resource of a version, its own metadata aside; `rule` is for the metadata of
+/// resources inside it.
+pub fn validate(version: &Version, object: &Value, old: Option<&Value>, rule: MetadataRule) -> ErrorList {
     let mut errors = ErrorList::new();
     if let Some(schema) = &version.schema {
         errors.extend(validate::validate(schema, object, old, None));
@@ -113,7 +135,7 @@ pub fn validate(version: &Version, object: &Value, old: Option<&Value>) -> Error
     let Some(schema) = &version.schema else { return errors };
     for property in schema.properties.keys() {
         if let (Some(value), Some(below)) = (object.get(property), schema.properties.get(property)) {
-            metadata::validate(value, below, &Path::new(property), &mut errors);
+            metadata::validate(value, below, &Path::new(property), rule, &mut errors);
         }
     }
     let had = old.is_some_and(|o| !list_types::validate(schema, o).is_empty());

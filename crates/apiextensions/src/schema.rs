@@ -109,17 +109,30 @@ fn texts(of: &Object, name: &str) -> Vec<String> {
     list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
-fn list(of: &Object, name: &str) -> Vec<Schema> {
-    of.get(name).and_then(Value::as_array).into_iter().flatten().map(Schema::parse).collect()
+/// Which formats a schema keeps.
+type Formats = fn(&[String], &str) -> String;
+
+fn list(of: &Object, name: &str, formats: Formats) -> Vec<Schema> {
+    let list = of.get(name).and_then(Value::as_array).into_iter().flatten();
+    list.map(|v| Schema::read(v, formats)).collect()
 }
 
-fn nested(of: &Object, name: &str) -> Option<Box<Schema>> {
-    of.get(name).filter(|v| v.is_object()).map(|v| Box::new(Schema::parse(v)))
+fn nested(of: &Object, name: &str, formats: Formats) -> Option<Box<Schema>> {
+    of.get(name).filter(|v| v.is_object()).map(|v| Box::new(Schema::read(v, formats)))
 }
 
 impl Schema {
     /// Reads a `JSONSchemaProps`. What makes no sense was refused when the definition was written, and is left out.
     pub fn parse(value: &Value) -> Schema {
+        Schema::read(value, formats::supported)
+    }
+
+    /// The same with formats that are not known, as upstream looks at defaults.
+    pub(crate) fn parse_all_formats(value: &Value) -> Schema {
+        Schema::read(value, |_, format| format.to_owned())
+    }
+
+    fn read(value: &Value, formats: Formats) -> Schema {
         let Some(of) = value.as_object() else { return Schema::default() };
         let int_or_string = flag(of, "x-kubernetes-int-or-string");
         let types = match text(of, "type").filter(|t| !t.is_empty()) {
@@ -132,12 +145,14 @@ impl Schema {
         let properties = of.get("properties").and_then(Value::as_object).into_iter().flatten();
         let additional = of.get("additionalProperties").and_then(|a| match a {
             Value::Bool(allows) => Some(Additional { allows: *allows, schema: None }),
-            Value::Object(_) => Some(Additional { allows: true, schema: Some(Box::new(Schema::parse(a))) }),
+            Value::Object(_) => {
+                Some(Additional { allows: true, schema: Some(Box::new(Schema::read(a, formats))) })
+            }
             _ => None,
         });
         let pattern = text(of, "pattern").filter(|p| !p.is_empty());
         Schema {
-            format: formats::supported(&types, &text(of, "format").unwrap_or_default()),
+            format: formats(&types, &text(of, "format").unwrap_or_default()),
             types,
             nullable: flag(of, "nullable"),
             default: of.get("default").filter(|d| !d.is_null()).cloned(),
@@ -153,13 +168,13 @@ impl Schema {
             max_properties: whole("maxProperties"),
             min_properties: whole("minProperties"),
             required: texts(of, "required"),
-            properties: properties.map(|(k, v)| (k.clone(), Schema::parse(v))).collect(),
+            properties: properties.map(|(k, v)| (k.clone(), Schema::read(v, formats))).collect(),
             additional,
-            items: nested(of, "items"),
-            all_of: list(of, "allOf"),
-            any_of: list(of, "anyOf"),
-            one_of: list(of, "oneOf"),
-            not: nested(of, "not"),
+            items: nested(of, "items", formats),
+            all_of: list(of, "allOf", formats),
+            any_of: list(of, "anyOf", formats),
+            one_of: list(of, "oneOf", formats),
+            not: nested(of, "not", formats),
             preserve_unknown: flag(of, "x-kubernetes-preserve-unknown-fields"),
             embedded: flag(of, "x-kubernetes-embedded-resource"),
             int_or_string,

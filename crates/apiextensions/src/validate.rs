@@ -167,7 +167,7 @@ fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
-        Value::Number(n) if n.is_i64() || n.is_u64() => "integer",
+        Value::Number(n) if n.is_i64() => "integer",
         Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "array",
@@ -175,11 +175,19 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// `IsFloat64AJSONInteger`: whole, or so near that it may be meant, and small enough to be exact.
+fn is_json_integer(f: f64) -> bool {
+    const LARGEST: f64 = 9_007_199_254_740_991.0;
+    let rounded = f.round();
+    let near = (f - rounded).abs() < 1e-9 * rounded.abs();
+    f.abs() <= LARGEST && (f == rounded || (rounded != 0.0 && near))
+}
+
 fn type_of(schema: &Schema, value: &Value, path: &str) -> Outcome {
     let mut outcome = Outcome::default();
     let found = type_name(value);
     let has = |t: &str| schema.types.iter().any(|own| own == t);
-    let whole = value.as_f64().is_some_and(|f| f.fract() == 0.0 && f.is_finite());
+    let whole = value.as_f64().is_some_and(is_json_integer);
     let fits =
         has(found) || (found == "number" && whole && has("integer")) || (found == "integer" && has("number"));
     let texty = matches!(found, "string" | "array");
@@ -344,21 +352,24 @@ fn number(schema: &Schema, value: &Value, path: &str) -> Outcome {
     let shown = || What::Invalid(Some(value.clone()));
     if let Some(factor) = schema.multiple_of {
         outcome.findings.extend(checked("MultipleOf", in_range(as_whole(factor), factor)));
-        let said = match (whole, as_whole(factor)) {
-            _ if factor <= 0.0 => {
-                Some(format!("factor MultipleOf declared for {path} must be positive: {}", go_float(factor)))
-            }
-            (Some(w), _) if factor >= 1.0 => {
+        // An integer is compared with the whole part of the factor.
+        let (factor, multiple) = match whole {
+            Some(w) => {
                 let f = factor as i64;
-                (w % f != 0).then(|| format!("{path} in body should be a multiple of {f}"))
+                (f as f64, f > 0 && w % f == 0)
             }
-            _ => {
-                let times = if factor < 1.0 { 1.0 / factor * float } else { float / factor };
-                let near = (times - times.round()).abs() <= 1e-9 * times.abs().max(1.0);
-                (!near).then(|| format!("{path} in body should be a multiple of {}", go_float(factor)))
-            }
+            None if factor < 1.0 => (factor, is_json_integer(1.0 / factor * float)),
+            None => (factor, is_json_integer(float / factor)),
         };
-        outcome.findings.extend(said.map(|s| at(path, s, shown())));
+        let text = go_float(factor);
+        if factor <= 0.0 {
+            let said = format!("factor MultipleOf declared for {path} must be positive: {text}");
+            let factor = if whole.is_some() { (factor as i64).into() } else { factor.into() };
+            outcome.findings.push(at(path, said, What::Invalid(Some(factor))));
+        } else if !multiple {
+            let said = format!("{path} in body should be a multiple of {text}");
+            outcome.findings.push(at(path, said, shown()));
+        }
     }
     let bounds = [
         (schema.minimum, "Minimum boundary", "greater than", true),
@@ -432,8 +443,13 @@ fn keys<'a>(schema: &'a Schema, item: &'a Value) -> Vec<Option<&'a Value>> {
 /// `enum`.
 fn common(schema: &Schema, value: &Value, path: &str) -> Outcome {
     let mut outcome = Outcome::default();
-    let same = |allowed: &Value| match (allowed.as_f64(), value.as_f64()) {
-        (Some(a), Some(b)) => (a - b).abs() == 0.0,
+    // Numbers are converted to the type of the allowed one before they are compared, as Go does.
+    let same = |allowed: &Value| match (allowed, value) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a == b,
+            (Some(a), None) => b.as_f64().is_some_and(|b| b as i64 == a),
+            (None, _) => a.as_f64() == b.as_f64(),
+        },
         _ => allowed == value,
     };
     if schema.allowed.is_empty() || schema.allowed.iter().any(|a| !value.is_null() && same(a)) {

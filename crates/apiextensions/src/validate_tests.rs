@@ -85,3 +85,26 @@ fn what_an_update_does_not_touch_is_not_held_against_it() {
     assert!(validate(&schema, &json!({"spec": {"a": "long", "b": "2"}}), Some(&old), None).is_empty());
     assert_eq!(validate(&schema, &json!({"spec": {"a": "longer"}}), Some(&old), None).len(), 1);
 }
+
+#[test]
+fn large_floats_are_no_integers() {
+    let schema = json!({"type": "object", "properties": {
+        "i": {"type": "integer"}, "f": {"type": "number", "multipleOf": 0.5}, "e": {"type": "number", "enum": [1, 2]}}});
+    assert_eq!(
+        errors(schema.clone(), json!({"i": 1e30})),
+        [
+            r#"i: Invalid value: "number": i in body must be of type integer: "number""#,
+            r#"<nil>: Invalid value: "": Checked value must be of type integer (default format) in i"#
+        ]
+    );
+    assert_eq!(
+        errors(schema.clone(), json!({"f": 1e30})),
+        ["f: Invalid value: 1e+30: f in body should be a multiple of 0.5"]
+    );
+    assert_eq!(
+        errors(schema.clone(), json!({"f": 3})),
+        ["f: Invalid value: 0: factor MultipleOf declared for f must be positive: 0"]
+    );
+    // Go converts what it compares with an integer to one.
+    assert!(errors(schema, json!({"i": 3.0, "f": 1.5, "e": 1.5})).is_empty());
+}

@@ -150,6 +150,21 @@ pub fn validate_object_meta(object: &Value, namespaced: bool) -> ErrorList {
     errs
 }
 
+/// The metadata rules for resources inside custom ones; the object says by itself whether it has a namespace.
+pub fn validate_embedded_meta(object: &Value) -> ErrorList {
+    let namespaced = object["metadata"]["namespace"].as_str().is_some_and(|n| !n.is_empty());
+    let mut errs = ErrorList::new();
+    meta::object_meta(object, namespaced, names::path_segment, &mut errs);
+    errs
+}
+
+/// What of the metadata of a custom resource may not change (`ValidateObjectMetaAccessorUpdate`).
+pub fn validate_object_meta_change(new: &Value, old: &Value) -> ErrorList {
+    let mut errs = ErrorList::new();
+    meta::object_meta_update(new, old, &mut errs);
+    errs
+}
+
 /// The rules that hold for every update (upstream's `validateCommonFields`).
 pub fn validate_object_meta_update(new: &Value, old: &Value, namespaced: bool) -> ErrorList {
     let mut errs = ErrorList::new();

@@ -91,7 +91,7 @@ static ROWS: &[Row] = &[
     row("coordination.k8s.io", "Lease", true, coordination::create, coordination::update, metadata_only),
     row("storage.k8s.io", "StorageClass", false, class::create, class::update, metadata_only),
     row("storage.k8s.io", "VolumeAttributesClass", false, class::attributes_create, class::attributes_update, metadata_only),
-    row("storage.k8s.io", "VolumeAttachment", false, attachment::create, attachment::update, metadata_only),
+    row("storage.k8s.io", "VolumeAttachment", false, attachment::create, attachment::update, attachment::update),
     row("storage.k8s.io", "CSIDriver", false, csi::driver_create, csi::driver_update, metadata_only),
     row("storage.k8s.io", "CSINode", false, csi::node_create, csi::node_update, metadata_only),
     row("storage.k8s.io", "CSIStorageCapacity", true, csi::capacity_create, csi::capacity_update, metadata_only),

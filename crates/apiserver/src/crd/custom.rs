@@ -169,15 +169,16 @@ pub fn decode(
             resource.group_version()
         )));
     }
-    obj::metadata_mut(&mut object);
-    let strict = coerce(custom, &mut object, typed.strict)?;
+    if object.get("metadata").is_none_or(Value::is_null) {
+        obj::metadata_mut(&mut object);
+    }
+    let refusal = |why: &str| {
+        let (kind, version) = (&resource.kind, api::field::go_quote(&resource.version));
+        ApiError::bad_request(format!("{kind} in version {version} cannot be handled as a {kind}: {why}"))
+    };
+    let strict = coerce(custom, &mut object, typed.strict).map_err(|why| refusal(&why.message))?;
     if validation == FieldValidation::Strict && !strict.is_empty() {
-        let kind = &resource.kind;
-        return Err(ApiError::bad_request(format!(
-            "{kind} in version {} cannot be handled as a {kind}: strict decoding error: {}",
-            api::field::go_quote(&resource.version),
-            strict.join(", ")
-        )));
+        return Err(refusal(&format!("strict decoding error: {}", strict.join(", "))));
     }
     if validation == FieldValidation::Warn {
         strict.into_iter().for_each(|text| ctx.warn(text));
@@ -206,7 +207,7 @@ pub fn validate_create(resource: &Resource, custom: &Custom, object: &Value) -> 
     let mut errors = wrong_kind(resource, object);
     if errors.is_empty() {
         errors = validation::validate_object_meta(object, resource.namespaced);
-        errors.extend(rules::validate(custom.version(), object, None));
+        errors.extend(rules::validate(custom.version(), object, None, validation::validate_embedded_meta));
     }
     errors
 }
@@ -219,13 +220,17 @@ pub fn validate_update(
     object: &Value,
     old: &Value,
 ) -> ErrorList {
-    let mut errors = wrong_kind(resource, object);
-    if errors.is_empty() {
-        errors = validation::validate_object_meta_update(object, old, resource.namespaced);
-        errors.extend(match subresource {
-            "status" => rules::validate_status(custom.version(), object, old),
-            _ => rules::validate(custom.version(), object, Some(old)),
-        });
+    let mut errors = validation::validate_object_meta_update(object, old, resource.namespaced);
+    let kind_errors = wrong_kind(resource, object);
+    if !kind_errors.is_empty() {
+        errors.extend(kind_errors);
+        return errors;
     }
+    // Custom resources are asked again what all kinds were asked before.
+    errors.extend(validation::validate_object_meta_change(object, old));
+    errors.extend(match subresource {
+        "status" => rules::validate_status(custom.version(), object, old),
+        _ => rules::validate(custom.version(), object, Some(old), validation::validate_embedded_meta),
+    });
     errors
 }

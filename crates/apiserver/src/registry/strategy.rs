@@ -357,7 +357,8 @@ fn prepare_update(resource: &Resource, object: &mut Value, old: &Value) {
 
 fn count_generation(resource: &Resource, object: &mut Value, old: &Value) {
     let (group, plural) = (resource.hub_group.as_str(), resource.plural.as_str());
-    if has_generation(resource) {
+    // The generations of CSI drivers begin with the first change.
+    if has_generation(resource) || resource.is("storage.k8s.io", "csidrivers") {
         let notes = |v| obj::at(v, "metadata.annotations");
         let noted = (group, plural) == ("apps", "deployments") && !obj::same(notes(object), notes(old));
         let counts = (group, plural) != ("scheduling.k8s.io", "priorityclasses");

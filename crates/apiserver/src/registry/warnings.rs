@@ -90,7 +90,10 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
             }
         }
         ("storage.k8s.io", "csidrivers") => {
-            let tokens = obj::at(object, "spec.tokenRequests").and_then(Value::as_array);
+            let requests = |v| obj::at(v, "spec.tokenRequests");
+            let tokens = requests(object)
+                .filter(|tokens| old.is_none_or(|old| requests(old) != Some(*tokens)))
+                .and_then(Value::as_array);
             let unset = obj::at(object, "spec.serviceAccountTokenInSecrets").is_none();
             if unset && tokens.is_some_and(|t| !t.is_empty()) {
                 out.push(

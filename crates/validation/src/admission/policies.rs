@@ -106,8 +106,11 @@ fn is_cel_identifier(name: &str) -> bool {
 
 fn validating(object: &Value, old_conditions: bool, errs: &mut ErrorList) {
     const ONE: &str = "validations or auditAnnotations must contain at least one item";
-    let known = common(object, old_conditions, errs);
+    let mut known = common(object, old_conditions, errs);
     let spec = object.sub("spec");
+    if spec.list("variables").is_empty() {
+        known.retain(|(name, _)| name != "variables");
+    }
     let (validations, annotations) = (spec.list("validations"), spec.list("auditAnnotations"));
     let annotations_path = SPEC.child("auditAnnotations");
     if validations.is_empty() && annotations.is_empty() {

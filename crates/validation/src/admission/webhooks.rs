@@ -166,8 +166,10 @@ fn webhook_url(text: &str, path: &Path<'_>, errs: &mut ErrorList) {
         return;
     }
     let url = Url::parse(text);
-    if url.scheme != "https" {
-        errs.invalid(path, url.scheme, format!("'https' is the only allowed URL scheme{FORM}"));
+    // Go writes schemes in lower case.
+    let scheme = url.scheme.to_lowercase();
+    if scheme != "https" {
+        errs.invalid(path, scheme.as_str(), format!("'https' is the only allowed URL scheme{FORM}"));
     }
     if url.host.is_empty() {
         errs.invalid(path, url.host, format!("host must be specified{FORM}"));

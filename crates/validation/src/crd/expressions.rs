@@ -27,6 +27,7 @@ pub(super) fn rules(s: &Value, is_resource: bool, lost: Option<&str>, path: &Pat
             let problem = match cel::compile(rule.str(field), &variables) {
                 Ok(found) if found.fits(wanted) => return true,
                 Ok(_) => otherwise.to_owned(),
+                Err(problem) if field == "messageExpression" => format!("messageExpression {problem}"),
                 Err(problem) => problem,
             };
             let shown = golang::shown("apiextensions.ValidationRule", rule);

@@ -153,7 +153,7 @@ fn defaults(schema: &Value, root: &Path<'_>) -> ErrorList {
         return ErrorList::new();
     }
     let alone = serde_json::json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}});
-    let mut found = apiextensions::check::defaults(&alone);
+    let mut found = apiextensions::check::defaults(&alone, crate::validate_embedded_meta);
     for error in &mut found {
         if let Some(rest) = error.field.strip_prefix("spec.validation.openAPIV3Schema") {
             error.field = format!("{root}{rest}");
@@ -165,7 +165,8 @@ fn defaults(schema: &Value, root: &Path<'_>) -> ErrorList {
 fn root_fields(schema: &Value, path: &Path<'_>, errs: &mut ErrorList) {
     let allowed: Vec<&str> = ROOT_FIELDS.split(' ').collect();
     for (shown, key) in golang::fields_of("apiextensions.JSONSchemaProps") {
-        if golang::is_zero(schema.sub(key)) {
+        // Pointers to zero values, empty lists and empty maps are not what Go takes for zero.
+        if schema.at(key).is_none() {
             continue;
         }
         if shown == "Type" {
