@@ -21,12 +21,12 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     for _ in 0..u.int_in_range(0..=4u8)? {
         direct(u, &mut patch)?;
     }
-    let (Some(current), Some(patch)) = (object.as_object(), patch.as_object()) else { return Ok(()) };
-    let patched = patch::strategic::apply(current, patch, &lookup);
-    let _ = patch::strategic::go_print(&Value::Object(patch.clone()));
+    let (Value::Object(current), Value::Object(mut patch)) = (object, patch) else { return Ok(()) };
+    let patched = patch::strategic::apply(current, &mut patch, &lookup);
+    let _ = patch::strategic::go_print(&Value::Object(patch));
     if let Ok(patched) = patched {
         // An empty patch changes nothing.
-        let none = patch::strategic::apply(&patched, &api::Object::new(), &lookup).ok();
+        let none = patch::strategic::apply(patched.clone(), &mut api::Object::new(), &lookup).ok();
         assert_eq!(none, Some(patched));
     }
     Ok(())

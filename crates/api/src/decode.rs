@@ -205,6 +205,18 @@ pub fn untyped(text: &[u8]) -> Result<Typed, String> {
     Ok(Typed { value, strict: duplicates.into_iter().map(report).collect(), empties: false })
 }
 
+/// Go's name for a kind of JSON value.
+pub fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 fn malformed(text: &[u8]) -> String {
     json::check(text).err().unwrap_or_else(|| "exceeded max depth".to_owned())
 }

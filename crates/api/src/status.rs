@@ -60,7 +60,7 @@ impl ApiError {
 
     /// 404: no object of that name.
     pub fn not_found(resource: GroupName<'_>, name: &str) -> ApiError {
-        let message = format!("{resource} \"{name}\" not found");
+        let message = format!("{resource} {} not found", crate::field::go_quote(name));
         ApiError {
             code: 404,
             reason: "NotFound",

@@ -12,60 +12,93 @@ const ROOTS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 /// How long a check may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The checks by name, in upstream's order. Those of start hooks hold once the server answers at all.
-const CHECKS: [&str; 10] = [
-    "ping",
-    "log",
-    "etcd",
+/// The checks that all three begin with, in upstream's order.
+const FIRST: [&str; 2] = ["ping", "log"];
+
+const INFORMERS: &str = "informer-sync";
+const SHUTDOWN: &str = "shutdown";
+
+/// The checks of start hooks: they hold once the server answers at all.
+const HOOKS: [&str; 30] = [
     "poststarthook/start-apiserver-admission-initializer",
     "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
     "poststarthook/start-apiextensions-controllers",
-    "poststarthook/bootstrap-controller",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
     "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
     "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
     "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
 ];
+
+fn checks(root: &str) -> Vec<&'static str> {
+    if root == "/readyz" {
+        return [&FIRST[..], &["etcd", "etcd-readiness", INFORMERS], &HOOKS, &[SHUTDOWN]].concat();
+    }
+    [&FIRST[..], &["loopback-serving-certificate", "etcd"], &HOOKS].concat()
+}
 
 /// The root and the check of a health path.
 pub fn split(path: &str) -> Option<(&'static str, &str)> {
     ROOTS.into_iter().find_map(|root| {
         let rest = path.strip_prefix(root)?;
-        (rest.is_empty() || rest.starts_with('/')).then(|| (root, rest.trim_start_matches('/')))
+        (rest.is_empty() || (rest.starts_with('/') && rest.len() > 1))
+            .then(|| (root, rest.trim_start_matches('/')))
     })
 }
 
 async fn check(server: &Server, name: &str) -> Result<(), String> {
     match name {
-        "etcd" => match tokio::time::timeout(TIMEOUT, server.storage().store.revision()).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("error getting data from etcd: {error}")),
-            Err(_) => Err("etcd failed: context deadline exceeded".into()),
-        },
-        "informer-sync" => server.cache().loaded(Duration::from_millis(10)).await.map_err(|e| e.to_string()),
-        "shutdown" if server.stopping().is_cancelled() => Err("process is shutting down".into()),
+        "etcd" | "etcd-readiness" => {
+            match tokio::time::timeout(TIMEOUT, server.storage().store.revision()).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(format!("error getting data from etcd: {error}")),
+                Err(_) => Err("etcd failed: context deadline exceeded".into()),
+            }
+        }
+        INFORMERS => server.cache().loaded(Duration::from_millis(10)).await.map_err(|e| e.to_string()),
+        SHUTDOWN if server.stopping().is_cancelled() => Err("process is shutting down".into()),
         _ => Ok(()),
     }
 }
 
 /// Answers a health request.
-pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Response {
-    let root = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let mut names: Vec<&str> = CHECKS.to_vec();
-    if root == "readyz" {
-        names.extend(["informer-sync", "shutdown"]);
-    }
+pub async fn answer(server: &Server, root: &str, one: &str, query: &Query) -> Response {
+    let names = checks(root);
+    let root = root.trim_start_matches('/');
     if !one.is_empty() {
         if !names.contains(&one) {
             return encode::text(404, "404 page not found\n");
         }
         return match check(server, one).await {
-            Ok(()) => encode::text(200, "ok"),
+            Ok(()) => encode::whole(200, "ok".into(), "text/plain; charset=utf-8", false),
             Err(why) => encode::text(500, format!("internal server error: {why}\n")),
         };
     }
     let excluded: Vec<&str> = query.all("exclude").collect();
     let (mut lines, mut failed) = (String::new(), Vec::new());
-    for name in names {
+    for &name in &names {
         if excluded.contains(&name) {
             lines.push_str(&format!("[+]{name} excluded: ok\n"));
             continue;
@@ -80,11 +113,11 @@ pub async fn answer(server: &Server, path: &str, one: &str, query: &Query) -> Re
         }
     }
     let unknown: Vec<String> =
-        excluded.iter().filter(|e| !CHECKS.contains(e)).map(|e| format!("{e:?}")).collect();
+        excluded.iter().filter(|e| !names.contains(e)).map(|e| format!("{e:?}")).collect();
     if !unknown.is_empty() {
         lines.push_str(&format!(
             "warn: some health checks cannot be excluded: no matches for {}\n",
-            unknown.join(", ")
+            unknown.join(",")
         ));
     }
     if !failed.is_empty() {

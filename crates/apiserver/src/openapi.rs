@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use api::status::ApiError;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use openapi::Document;
 
 use crate::Server;
@@ -21,18 +21,17 @@ const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// How v1.10 spells it.
 const PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const TEXT: &str = "text/plain; charset=utf-8";
 const V3_ROOT: &str = "/openapi/v3";
 
 /// Answers a path of a document; `None` when it is none.
 pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Result<Response, ApiError>> {
-    let path = parts.uri.path().trim_end_matches('/');
+    let path = parts.uri.path();
     if path != "/openapi/v2" && !path.starts_with("/swagger") && !path.starts_with(V3_ROOT) {
         return None;
     }
-    let get = parts.method == Method::GET || parts.method == Method::HEAD;
     let generation = server.openapi().now();
     Some(match path {
-        _ if !get => Err(crate::handlers::method_not_allowed()),
         "/openapi/v2" => v2(&generation, &parts.headers).await,
         "/swagger-2.0.0.pb-v1" => {
             generation.v2(true).await.map(|d| document(d, &parts.headers, PROTOBUF_OLD))
@@ -45,10 +44,11 @@ pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Res
         "/swagger.json" | "/swagger-2.0.0.json" => {
             generation.v2(false).await.map(|d| document(d, &parts.headers, JSON))
         }
+        // Upstream says nothing of its type, and Go takes JSON for text.
         V3_ROOT => generation
             .index()
             .await
-            .map(|i| content(Body::Full(i.json.clone()), &i.hash, &parts.headers, JSON)),
+            .map(|i| content(Body::Full(i.json.clone()), &i.hash, &parts.headers, TEXT)),
         _ => match path.strip_prefix("/openapi/v3/") {
             Some(name) => v3(&generation, name, parts, query).await,
             None => return None,
@@ -58,9 +58,16 @@ pub async fn answer(server: &Server, parts: &Parts, query: &Query) -> Option<Res
 
 async fn v2(generation: &Arc<Generation>, headers: &HeaderMap) -> Result<Response, ApiError> {
     let offered = [(JSON, false, JSON), (PROTOBUF_OLD, true, PROTOBUF), (PROTOBUF, true, PROTOBUF)];
-    let Some((protobuf, returned)) = choose(headers, &offered) else { return Ok(not_acceptable()) };
+    let Some((protobuf, returned)) = choose(headers, &offered) else {
+        let mut response = empty(StatusCode::NOT_ACCEPTABLE);
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+        return Ok(response);
+    };
     let found = generation.v2(protobuf).await?;
     let mut response = document(found, headers, returned);
+    // Upstream says first that it may compress, whoever asks.
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
@@ -71,13 +78,11 @@ async fn v3(
     parts: &Parts,
     query: &Query,
 ) -> Result<Response, ApiError> {
-    let Some(found) = generation.v3(name).await? else {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        return Ok(response);
-    };
+    let Some(found) = generation.v3(name).await? else { return Ok(empty(StatusCode::NOT_FOUND)) };
     if choose(&parts.headers, &[(JSON, false, JSON)]).is_none() {
-        return Ok(not_acceptable());
+        let mut response = empty(StatusCode::NOT_ACCEPTABLE);
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+        return Ok(response);
     }
     let asked = query.get("hash").unwrap_or_default();
     if !asked.is_empty() && asked != found.hash {
@@ -117,9 +122,12 @@ fn choose(headers: &HeaderMap, offered: &[(&str, bool, &'static str)]) -> Option
     })
 }
 
-fn not_acceptable() -> Response {
+/// A refusal without words.
+fn empty(code: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
+    *response.status_mut() = code;
+    let kept = HeaderValue::from_static("no-cache, private");
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
     response
 }
 

@@ -352,14 +352,20 @@ impl Server {
         user: User,
         body: Incoming,
     ) -> (Result<Response, ApiError>, Vec<String>) {
+        if info.unreadable {
+            return (Ok(nonresource::unreadable(parts.uri.path())), Vec::new());
+        }
         if !info.is_resource {
             return (nonresource::answer(self, &parts, &query).await, Vec::new());
         }
         let resource = self.registry().find(&info.group, &info.version, &info.resource);
         let path = parts.uri.path();
         let core_path = path.starts_with("/api/");
-        if resource.is_none() || (core_path != info.group.is_empty()) || path.contains("//") {
-            return (self.unknown(path, &info), Vec::new());
+        if resource.is_none()
+            || (core_path != info.group.is_empty())
+            || path.trim_end_matches('/').contains("//")
+        {
+            return (nonresource::unknown(self, path), Vec::new());
         }
         let Some(resource) = resource else { return (Err(ApiError::no_such_resource()), Vec::new()) };
         let server = self.clone();
@@ -367,16 +373,6 @@ impl Server {
         let ctx =
             Ctx { server, info, query, parts, user, resource, warnings, empties: AtomicBool::new(false) };
         handlers::dispatch(ctx, body).await
-    }
-
-    /// A path below a group that is served gets a `Status`; any other plain text.
-    fn unknown(&self, path: &str, info: &Info) -> Result<Response, ApiError> {
-        let known = if path.starts_with("/api/") {
-            info.version == "v1"
-        } else {
-            self.registry().groups().iter().any(|(group, _)| *group == info.group)
-        };
-        if known { Err(ApiError::no_such_resource()) } else { Ok(encode::text(404, "404 page not found\n")) }
     }
 }
 

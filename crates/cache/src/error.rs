@@ -19,8 +19,8 @@ pub enum Error {
     /// A revision that has not happened yet: 504 with the cause `ResourceVersionTooLarge`, upstream's text.
     #[error("Too large resource version: {requested}, current: {current}")]
     TooLarge {
-        /// What was asked for.
-        requested: Revision,
+        /// What was asked for: clients may ask for more than there are revisions.
+        requested: u64,
         /// Where the cache is.
         current: Revision,
     },

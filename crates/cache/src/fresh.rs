@@ -79,7 +79,10 @@ impl Freshness {
         let mut published = self.published.clone();
         match tokio::time::timeout(timeout, published.wait_for(|p| *p >= revision)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Error::TooLarge { requested: revision, current: *self.published.borrow() }),
+            _ => {
+                let requested = revision.unsigned_abs();
+                Err(Error::TooLarge { requested, current: *self.published.borrow() })
+            }
         }
     }
 

@@ -205,7 +205,8 @@ impl Resource {
             let range = self.store.range(request).await.map_err(|e| match e {
                 store::Error::Compacted { .. } => Error::Compacted,
                 store::Error::FutureRevision => {
-                    Error::TooLarge { requested: revision, current: *self.published.borrow() }
+                    let requested = revision.unsigned_abs();
+                    Error::TooLarge { requested, current: *self.published.borrow() }
                 }
                 other => Error::Store(other),
             })?;

@@ -278,7 +278,7 @@ impl Controller {
         #[derive(Deserialize)]
         #[serde(bound = "T: serde::de::DeserializeOwned")]
         struct List<T> {
-            #[serde(default = "Vec::new")]
+            #[serde(default = "Vec::new", deserialize_with = "crate::views::nullable")]
             items: Vec<T>,
         }
         let request = http::Request::get(format!("{path}?resourceVersion=0"))

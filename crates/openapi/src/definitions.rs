@@ -129,6 +129,17 @@ impl Definitions<'_> {
             && self.dialect == Dialect::V3
         {
             fields.insert("default".into(), default);
+        } else if self.dialect == Dialect::V3 && !field.omit_empty && !field.pointer {
+            // What Go always writes has its zero value as default.
+            let zero = match &field.ty {
+                Type::String(_) => Some(Value::from("")),
+                Type::Int32 | Type::Int64 | Type::Number => Some(0.into()),
+                Type::Boolean => Some(false.into()),
+                _ => None,
+            };
+            if let Some(zero) = zero {
+                fields.insert("default".into(), zero);
+            }
         }
         if !field.enum_values.is_empty() {
             let values: Value = field.enum_values.iter().map(|v| Value::from(&**v)).collect();

@@ -61,7 +61,7 @@ fn strategic_merge(bencher: Bencher<'_, '_>) {
     let patch = fields(json!({
         "metadata": {"annotations": {"a": "b"}}, "spec": {"containers": [{"name": "web", "image": "web:2"}]},
     }));
-    bencher.bench(|| strategic::apply(black_box(&pod), &patch, &schema));
+    bencher.bench(|| strategic::apply(black_box(&pod).clone(), &mut patch.clone(), &schema));
 }
 
 #[divan::bench]

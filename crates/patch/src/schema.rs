@@ -60,7 +60,10 @@ impl Lookup for Typed<'_> {
     }
 
     fn name(&self) -> String {
-        self.schemas.go_type(self.ty)
+        match self.ty {
+            Type::Struct(id) => self.schemas.get(*id).go_name().to_owned(),
+            ty => self.schemas.go_type(ty),
+        }
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
             let ty = Type::Struct(api::schema::builtin().by_name(&name).unwrap());
             let of = |labels: Value| fields(json!({"spec": {"selector": {"matchLabels": labels}}}));
             let schema = Typed::new(api::schema::builtin(), &ty);
-            let done = strategic::apply(&of(json!({"a": "1"})), &of(json!({"b": "2"})), &schema).unwrap();
+            let done = strategic::apply(of(json!({"a": "1"})), &mut of(json!({"b": "2"})), &schema).unwrap();
             done["spec"]["selector"]["matchLabels"].clone()
         };
         assert_eq!(patched("v1"), json!({"b": "2"}));
@@ -171,9 +174,9 @@ mod tests {
             |containers: Value| json!({"spec": {"template": {"spec": {"containers": containers}}}});
         let current =
             fields(template(json!([{"name": "a", "image": "1", "ports": [{"containerPort": 80}]}])));
-        let patch = fields(template(json!([{"name": "a", "image": "2"}, {"name": "b", "image": "1"}])));
+        let mut patch = fields(template(json!([{"name": "a", "image": "2"}, {"name": "b", "image": "1"}])));
         assert_eq!(
-            Value::Object(strategic::apply(&current, &patch, &schema).unwrap()),
+            Value::Object(strategic::apply(current, &mut patch, &schema).unwrap()),
             template(
                 json!([{"name": "a", "image": "2", "ports": [{"containerPort": 80}]}, {"name": "b", "image": "1"}])
             )

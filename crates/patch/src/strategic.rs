@@ -47,13 +47,14 @@ pub trait Lookup: Clone {
     fn name(&self) -> String;
 }
 
-/// Applies a decoded patch to an object of a version.
+/// Applies a decoded patch to an object of a version. As upstream's, it uses the patch up: directives that were obeyed
+/// are gone from it, and so are nulls and directives of what was taken as it is. Messages show what is left.
 ///
 /// # Errors
 /// Upstream's: 400 for malformed directives, 422 for a field of the wrong shape, and (recorded as it is) 500 without
 /// a reason for an unknown `$patch` or an item without its merge key.
-pub fn apply<L: Lookup>(current: &Object, patch: &Object, schema: &L) -> Result<Object, ApiError> {
-    merge_object(current.clone(), patch.clone(), schema)
+pub fn apply<L: Lookup>(current: Object, patch: &mut Object, schema: &L) -> Result<Object, ApiError> {
+    merge_object(current, patch, schema)
 }
 
 /// Upstream lets such errors through as they are: a 500 without reason or details.
@@ -70,85 +71,91 @@ fn bad_format(directive: &str) -> ApiError {
 }
 
 /// `mergeMap`.
-fn merge_object<L: Lookup>(mut original: Object, mut patch: Object, schema: &L) -> Result<Object, ApiError> {
+fn merge_object<L: Lookup>(mut original: Object, patch: &mut Object, schema: &L) -> Result<Object, ApiError> {
     if let Some(directive) = patch.get(DIRECTIVE) {
         return match directive.as_str() {
             Some("replace") => {
                 patch.remove(DIRECTIVE);
-                Ok(patch)
+                Ok(patch.clone())
             }
             Some("delete") => Ok(Object::new()),
-            _ => Err(unknown_directive(directive, &patch)),
+            _ => Err(unknown_directive(directive, patch)),
         };
     }
-    retain_keys(&mut original, &mut patch)?;
-    order::merge_ordered_lists(&mut original, &mut patch, schema)?;
-    for (key, value) in patch {
-        if let Some(name) = key.strip_prefix(DELETE_FROM_PRIMITIVE_LIST) {
-            delete_from_list(&mut original, name, value)?;
-            continue;
-        }
+    retain_keys(&mut original, patch)?;
+    order::merge_ordered_lists(&mut original, patch, schema)?;
+    for (key, value) in patch.iter_mut() {
+        let deleting = key.strip_prefix(DELETE_FROM_PRIMITIVE_LIST);
+        let key = deleting.unwrap_or(key);
         if value.is_null() {
-            original.remove(&key);
+            original.remove(key);
             continue;
         }
-        let Some(current) = original.remove(&key) else {
-            insert_new(&mut original, key, value);
+        let Some(current) = original.get_mut(key) else {
+            if deleting.is_none() {
+                insert_new(&mut original, key, value);
+            }
             continue;
         };
-        let merged = match (current, value) {
-            (Value::Object(current), Value::Object(value)) => match schema.field(&key) {
-                None => return Err(no_such_field(&key, schema)),
-                Some(meta) if meta.replace => Value::Object(value),
-                Some(meta) => Value::Object(merge_object(current, value, &meta.schema)?),
+        // A list of what to delete has no effect on another type.
+        let idle = deleting.is_some() && go_type(current) != go_type(value);
+        match (current, &mut *value) {
+            _ if idle => {}
+            (Value::Object(current), Value::Object(value)) => match schema.field(key) {
+                None => return Err(no_such_field(key, schema)),
+                Some(meta) if meta.replace => *current = value.clone(),
+                Some(meta) => *current = merge_object(std::mem::take(current), value, &meta.schema)?,
             },
-            (Value::Array(current), Value::Array(value)) => match schema.field(&key) {
-                None => return Err(no_such_field(&key, schema)),
-                Some(meta) if meta.merge => Value::Array(list::merge(current, value, &meta)?),
-                Some(_) => Value::Array(value),
+            (Value::Array(current), Value::Array(value)) => match schema.field(key) {
+                None => return Err(no_such_field(key, schema)),
+                Some(meta) if meta.merge || deleting.is_some() => {
+                    *current = list::merge(std::mem::take(current), value, &meta, deleting.is_some())?;
+                }
+                Some(_) => *current = value.clone(),
             },
-            (_, value) => {
-                insert_new(&mut original, key, value);
-                continue;
-            }
-        };
-        original.insert(key, merged);
+            _ => insert_new(&mut original, key, value),
+        }
     }
     Ok(original)
 }
 
 /// A value that the object did not have is taken without its nulls and without what carries a directive.
-fn insert_new(original: &mut Object, key: String, value: Value) {
-    if let Some(value) = without_directives(without_null_fields(value)) {
-        original.insert(key, value);
-    }
+fn insert_new(original: &mut Object, key: &str, value: &mut Value) {
+    drop_null_fields(value);
+    let taken = match value {
+        // The list itself is copied; only its items are used up.
+        Value::Array(items) => {
+            Some(items.iter_mut().filter_map(|item| drop_directives(item).then(|| item.clone())).collect())
+        }
+        value => drop_directives(value).then(|| value.clone()),
+    };
+    match taken {
+        Some(taken) => original.insert(key.to_owned(), taken),
+        None => original.remove(key),
+    };
 }
 
 /// `discardNullValuesFromPatch`: null fields go, null list items stay.
-fn without_null_fields(value: Value) -> Value {
+fn drop_null_fields(value: &mut Value) {
     match value {
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .filter(|(_, v)| !v.is_null())
-                .map(|(k, v)| (k, without_null_fields(v)))
-                .collect(),
-        ),
-        Value::Array(items) => Value::Array(items.into_iter().map(without_null_fields).collect()),
-        other => other,
+        Value::Object(fields) => {
+            fields.retain(|_, v| !v.is_null());
+            fields.values_mut().for_each(drop_null_fields);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_null_fields),
+        _ => {}
     }
 }
 
-/// `removeDirectives`: an object that carries `$patch` goes as a whole.
-fn without_directives(value: Value) -> Option<Value> {
+/// `removeDirectives`: an object that carries `$patch` goes as a whole. Says whether the value itself stays.
+fn drop_directives(value: &mut Value) -> bool {
     match value {
-        Value::Object(fields) if fields.contains_key(DIRECTIVE) => None,
-        Value::Object(fields) => Some(Value::Object(
-            fields.into_iter().filter_map(|(k, v)| Some((k, without_directives(v)?))).collect(),
-        )),
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
-        other => Some(other),
+        Value::Object(fields) if fields.contains_key(DIRECTIVE) => return false,
+        Value::Object(fields) => fields.retain(|_, v| drop_directives(v)),
+        Value::Array(items) => items.retain_mut(drop_directives),
+        _ => {}
     }
+    true
 }
 
 /// `$retainKeys`: fields of the object that the list does not name go; the patch may only set named ones.
@@ -168,22 +175,8 @@ fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), ApiError
     Ok(())
 }
 
-/// `$deleteFromPrimitiveList/name`: takes scalars out of a list that is there.
-fn delete_from_list(original: &mut Object, name: &str, gone: Value) -> Result<(), ApiError> {
-    match (original.get_mut(name), gone) {
-        (None, _) | (_, Value::Null) => Ok(()),
-        (Some(Value::Array(list)), Value::Array(gone)) => {
-            let gone: HashSet<Value> = gone.into_iter().collect();
-            list.retain(|item| !gone.contains(item));
-            Ok(())
-        }
-        // A directive of another type than the list has no effect upstream.
-        (Some(_), _) => Ok(()),
-    }
-}
-
 fn unknown_directive(directive: &Value, patch: &Object) -> ApiError {
-    unexpected(format!("unknown patch type: {} in map: {}", go_print(directive), go_print_object(patch)))
+    unexpected(format!("unknown patch type: {} in map: {}", go_text(directive), go_print_object(patch)))
 }
 
 fn no_such_field<L: Lookup>(key: &str, schema: &L) -> ApiError {
@@ -201,6 +194,38 @@ pub fn go_print(value: &Value) -> String {
         Value::Object(fields) => go_print_object(fields),
         other => other.to_string(),
     }
+}
+
+/// Go's `%s`: what is no string says so.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "%!s(<nil>)".to_owned(),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let list: Vec<String> = fields.iter().map(|(k, v)| format!("{k}:{}", go_text(v))).collect();
+            format!("map[{}]", list.join(" "))
+        }
+        Value::String(text) => text.clone(),
+        other => format!("%!s({}={})", go_type(other), go_print(other)),
+    }
+}
+
+/// The Go type of a decoded value, as `%s` prints it.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "%!s(<nil>)",
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// `ErrBadArgType`.
+fn bad_type(expected: &str, got: &Value) -> ApiError {
+    unexpected(format!("expected a {expected}, but received a {}", go_type(got)))
 }
 
 fn go_print_object(fields: &Object) -> String {

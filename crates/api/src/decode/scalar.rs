@@ -146,6 +146,9 @@ pub fn duration(text: &str) -> Result<i64, String> {
         if whole.is_empty() && fraction.is_empty() {
             return Err(invalid());
         }
+        // Too many digits are seen before the unit is.
+        let whole = if whole.is_empty() { "0" } else { whole };
+        let whole: u64 = whole.parse().ok().filter(|n| *n <= LIMIT).ok_or_else(invalid)?;
         let end = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
         let scale: u64 = match &behind[..end] {
             "" => return Err(format!("time: missing unit in duration {}", quoted())),
@@ -161,7 +164,6 @@ pub fn duration(text: &str) -> Result<i64, String> {
             }
         };
         rest = &behind[end..];
-        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
         let value = whole.checked_mul(scale).and_then(|v| v.checked_add(part(fraction, scale)));
         let sum = value.and_then(|v| total.checked_add(v)).filter(|sum| *sum <= LIMIT);
         total = sum.ok_or_else(invalid)?;

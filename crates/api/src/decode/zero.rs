@@ -46,25 +46,35 @@ pub fn fill(schemas: &Schemas, of: &Struct, out: &mut Object) {
 /// Makes a value what Go would write for the type: fields that the type lacks go away, empty ones are written or not
 /// as their tags say. For values that were built by hand or come from another version.
 pub fn normalise(schemas: &Schemas, ty: &Type, value: &mut Value) {
+    normalise_with(schemas, ty, value, &is_written);
+}
+
+/// The same for a value that was not stored yet: lists and maps that are always written stay empty instead of missing.
+pub fn normalise_unstored(schemas: &Schemas, ty: &Type, value: &mut Value) {
+    let always = |field: &Field| !field.omit_empty && matches!(field.ty, Type::List(_) | Type::Map(_));
+    normalise_with(schemas, ty, value, &|field, value| always(field) || is_written(field, value));
+}
+
+fn normalise_with(schemas: &Schemas, ty: &Type, value: &mut Value, written: &dyn Fn(&Field, &Value) -> bool) {
     match (ty, value) {
         (Type::Struct(id), Value::Object(fields)) => {
             let of = schemas.get(*id);
             for (name, value) in fields.iter_mut() {
                 if let Some(field) = of.field(name) {
-                    normalise(schemas, &field.ty, value);
+                    normalise_with(schemas, &field.ty, value, written);
                 }
             }
             fields.retain(|name, value| match of.field(name) {
-                Some(field) => !value.is_null() && is_written(field, value),
+                Some(field) => !value.is_null() && written(field, value),
                 None => of.preserve_unknown,
             });
             fill(schemas, of, fields);
         }
         (Type::List(list), Value::Array(items)) => {
-            items.iter_mut().for_each(|item| normalise(schemas, &list.item, item));
+            items.iter_mut().for_each(|item| normalise_with(schemas, &list.item, item, written));
         }
         (Type::Map(map), Value::Object(entries)) => {
-            entries.values_mut().for_each(|entry| normalise(schemas, &map.value, entry));
+            entries.values_mut().for_each(|entry| normalise_with(schemas, &map.value, entry, written));
         }
         _ => {}
     }

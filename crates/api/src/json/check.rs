@@ -2,8 +2,13 @@
 
 use super::MAX_DEPTH;
 
-/// Checks the whole text; the error is Go's (`invalid character 'x' looking for beginning of value`).
+/// Checks the whole text; the error is Go's (`invalid character 'x' looking for beginning of value`). Where the text ends too
+/// early, Go looks at a space first, which words and numbers refuse by themselves.
 pub fn check(text: &[u8]) -> Result<(), String> {
+    scan(text).or_else(|why| if why == end() { scan(&[text, b" "].concat()) } else { Err(why) })
+}
+
+fn scan(text: &[u8]) -> Result<(), String> {
     let mut scanner = Scanner { text, at: 0 };
     let mut open: Vec<u8> = Vec::new();
     'value: loop {
@@ -206,7 +211,10 @@ mod tests {
             ("[1 2]", "invalid character '2' after array element"),
             ("\"\n\"", "invalid character '\\n' in string literal"),
             ("\"\\x\"", "invalid character 'x' in string escape code"),
-            ("nul", "unexpected end of JSON input"),
+            ("nul", "invalid character ' ' in literal null (expecting 'l')"),
+            ("[1.", "invalid character ' ' after decimal point in numeric literal"),
+            ("[1", "unexpected end of JSON input"),
+            ("\"a", "unexpected end of JSON input"),
             ("nulx", "invalid character 'x' in literal null (expecting 'l')"),
             ("-x", "invalid character 'x' in numeric literal"),
             ("1.x", "invalid character 'x' after decimal point in numeric literal"),

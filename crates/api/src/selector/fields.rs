@@ -100,7 +100,11 @@ fn hub_field(resource: &Resource, label: &str, extra: &[String]) -> Result<Strin
         "spec.host" if kind.plural == "pods" && kind.group.is_empty() => {
             return Ok("spec.nodeName".to_owned());
         }
-        "status.successful" if OWN_TEXT.contains(&(&kind.group, &kind.plural)) => return Ok(label.to_owned()),
+        "status.successful"
+            if resource.version != "v1" && OWN_TEXT.contains(&(&kind.group, &kind.plural)) =>
+        {
+            return Ok(label.to_owned());
+        }
         _ if own.contains(&label) || extra.iter().any(|f| f == label) => return Ok(label.to_owned()),
         _ => {}
     }
@@ -206,11 +210,11 @@ impl FieldSelector {
             let Some((at, operator)) = at else {
                 return Err(format!("invalid selector: '{text}'; can't understand '{part}'"));
             };
-            terms.push(FieldTerm {
-                field: part[..at].to_owned(),
-                value: unescape(&part[at + operator.len()..])?,
-                equals: operator != "!=",
-            });
+            let value = unescape(&part[at + operator.len()..])?;
+            // A term of nothing is everything (`Transform`).
+            if at > 0 || !value.is_empty() {
+                terms.push(FieldTerm { field: part[..at].to_owned(), value, equals: operator != "!=" });
+            }
         }
         Ok(FieldSelector { terms })
     }

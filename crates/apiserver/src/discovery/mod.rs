@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::Server;
 use crate::http::Response;
-use crate::negotiate::{self, Media, encode};
+use crate::negotiate::{self, encode};
 use crate::registry::kinds;
 use crate::registry::resource::{Resource, group_version};
 use crate::request::Query;
@@ -52,7 +52,7 @@ fn group_object(group: &str, versions: &[String]) -> Value {
 }
 
 /// `/version`.
-pub fn version(server: &Server, parts: &Parts, query: &Query) -> Result<Response, ApiError> {
+pub fn version(server: &Server) -> Result<Response, ApiError> {
     use component_base::version::{GIT_VERSION, MAJOR, MINOR, go_arch};
     let emulated = kinds::emulated(server.options()).ok().flatten();
     let emulated = emulated
@@ -64,8 +64,7 @@ pub fn version(server: &Server, parts: &Parts, query: &Query) -> Result<Response
         "platform": format!("{}/{}", std::env::consts::OS, go_arch()),
     });
     // Upstream always indents this one.
-    let mut accept = plain(parts, query)?;
-    accept.pretty = accept.media == Media::Json;
+    let accept = negotiate::Accept { pretty: true, ..negotiate::Accept::JSON };
     Ok(encode::value(200, &value, &accept))
 }
 
@@ -108,14 +107,23 @@ fn wants_aggregated(header: &str) -> bool {
     })
 }
 
+/// A document below `/api` or `/apis`.
+pub struct Found {
+    /// What is answered.
+    pub answer: Result<Response, ApiError>,
+    /// Whether upstream's router answers it, which knows methods and types.
+    pub routed: bool,
+}
+
 /// `/apis/<group>` and the resources of a group version.
-pub fn group(
-    server: &Server,
-    parts: &Parts,
-    query: &Query,
-    path: &str,
-) -> Option<Result<Response, ApiError>> {
+pub fn group(server: &Server, parts: &Parts, query: &Query, path: &str) -> Option<Found> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let served = |group: &str| server.registry().groups().iter().any(|(g, _)| g == group);
+    let routed = match segments.as_slice() {
+        ["api", _] => true,
+        ["apis", group, _] => served(group),
+        _ => false,
+    };
     let value = match segments.as_slice() {
         ["api", "v1"] => resources(server, "", "v1"),
         ["apis", group] => {
@@ -130,7 +138,8 @@ pub fn group(
         }
         _ => return None,
     };
-    Some(plain(parts, query).map(|accept| encode::value(200, &value, &accept)))
+    let answer = plain(parts, query).map(|accept| encode::value(200, &value, &accept));
+    Some(Found { answer, routed })
 }
 
 fn of_version(server: &Server, group: &str, version: &str) -> Vec<Arc<Resource>> {

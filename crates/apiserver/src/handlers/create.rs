@@ -10,6 +10,7 @@ use super::{Ctx, read_body};
 use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response};
 use crate::registry::{codec, obj, strategy};
+use crate::request::query::parse_uint;
 
 /// The longest prefix that a generated name keeps.
 const GENERATE_PREFIX_MAX: usize = 58;
@@ -29,7 +30,7 @@ pub async fn create(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         meta.remove(field);
     }
-    write::dedup_owners(ctx, &mut object);
+    write::dedup_owners(ctx, &mut object, write::Found::Sent);
     let created = store_new(ctx, object, &options).await?;
     ctx.saved(201, &accept, created)
 }
@@ -160,7 +161,8 @@ async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<Option<Byte
         let there = storage.get(resource, &namespace, &name).await?;
         return if there.is_some() { Err(exists()) } else { Ok(None) };
     }
-    if !matches!(obj::resource_version(object), "" | "0") {
+    // What is no number is no version either.
+    if parse_uint(obj::resource_version(object)).is_ok_and(|version| version != 0) {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     let key = storage.key(resource, &namespace, &name);

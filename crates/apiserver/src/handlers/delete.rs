@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use api::kinds::Era;
 use api::status::{ApiError, GroupName};
 use api::{Object, Value};
 use jiff::{SignedDuration, Timestamp};
@@ -36,8 +37,22 @@ async fn read_options(ctx: &Ctx, body: Incoming) -> Result<DeleteOptions, ApiErr
     }
     let media = negotiate::content_type(&ctx.parts.headers)?;
     let kind = Kind { group: "", version: "v1", kind: "DeleteOptions" };
-    let decoded = codec::decode_options(&bytes, media, kind)?;
+    let decoded = codec::decode_options(&bytes, media, kind)
+        .map_err(|error| if ctx.resource.era() == Era::Now { unframed(error) } else { error })?;
     DeleteOptions::from_body(&decoded)
+}
+
+/// Upstream tells of options that cannot be read only what its decoder says, without saying of what.
+fn unframed(mut error: ApiError) -> ApiError {
+    let unrecognized = "the object provided is unrecognized (must be of type DeleteOptions): ";
+    if let Some((_, why)) = error.message.split_once(" cannot be handled as a DeleteOptions: ") {
+        error.message = why.to_owned();
+    } else if let Some((why, _body)) =
+        error.message.strip_prefix(unrecognized).and_then(|rest| rest.rsplit_once(" ("))
+    {
+        error.message = why.to_owned();
+    }
+    error
 }
 
 /// Deletes one object.
@@ -51,13 +66,16 @@ pub async fn delete(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
              set propagationPolicy=Orphan to suppress this warning",
         );
     }
+    // Who asked for dependents to go, too, is told that the object still waits.
+    let marked = if options.orphan_dependents == Some(false) { 202 } else { 200 };
+    super::check_segment(&ctx.info.name)?;
     let outcome = delete_named(ctx, &ctx.info.name, options).await?;
     let (object, gone) = match outcome {
         Outcome::Gone(object) => (object, true),
         Outcome::Marked(object) => (object, false),
     };
     if !gone || strategy::returns_deleted(&ctx.resource) {
-        return ctx.object(200, &accept, object);
+        return ctx.object(if gone { 200 } else { marked }, &accept, object);
     }
     let mut details = Object::new();
     details.insert("name".into(), ctx.info.name.as_str().into());
@@ -421,4 +439,23 @@ async fn namespace(
         return Ok(Err(now));
     }
     Ok(Ok(Outcome::Gone(object)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_options_are_refused_in_the_decoders_words() {
+        let said = |text: &str| unframed(ApiError::bad_request(text)).message;
+        assert_eq!(
+            said("Foo in version \"v1\" cannot be handled as a DeleteOptions: why (not)"),
+            "why (not)"
+        );
+        assert_eq!(
+            said("the object provided is unrecognized (must be of type DeleteOptions): why ([]) (5b5d)"),
+            "why ([])"
+        );
+        assert_eq!(said("another"), "another");
+    }
 }

@@ -1,33 +1,38 @@
 //! GET of one object: the cache's bytes, once the cache is known to be up to date.
 
-use api::field::go_quote;
+use api::kinds::Era;
 use api::status::ApiError;
 use bytes::{BufMut, BytesMut};
 
 use super::Ctx;
-use super::list::{FRESH_TIMEOUT, cache_error, item_value};
+use super::list::{FRESH_TIMEOUT, cache_error, item_value, version, wait_until_fresh};
 use crate::http::Response;
 use crate::negotiate::encode;
-use crate::request::query::parse_uint;
+
+/// A parameter of old that is no longer understood, where it is not switched off.
+pub fn refuse_export(ctx: &Ctx) -> Result<(), ApiError> {
+    if ctx.query.flag("export") && ctx.resource.era() == Era::Now {
+        return Err(ApiError::bad_request(
+            "the export parameter, deprecated since v1.14, is no longer supported",
+        ));
+    }
+    Ok(())
+}
 
 /// Answers with one object.
 pub async fn get(ctx: &Ctx) -> Result<Response, ApiError> {
     let accept = ctx.accept()?;
-    let version = ctx.query.text("resourceVersion");
+    refuse_export(ctx)?;
+    super::check_segment(&ctx.info.name)?;
     let kind = ctx.server.cached(&ctx.resource)?;
     kind.loaded(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
-    match version {
+    match ctx.query.text("resourceVersion") {
         "" => {
             ctx.server.cache().consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
         }
         text => {
-            let number = parse_uint(text).map_err(|e| {
-                let quoted = go_quote(text);
-                ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: {e}"))
-            })?;
-            let wanted = i64::try_from(number).unwrap_or(i64::MAX);
-            let fresh = ctx.server.cache().wait_until_fresh(wanted, FRESH_TIMEOUT).await;
-            fresh.map_err(|e| cache_error(&e))?;
+            let wanted = version(text).map_err(|why| ApiError::new(500, "", why))?;
+            wait_until_fresh(ctx, wanted).await?;
         }
     }
     let (resource, info) = (&ctx.resource, &ctx.info);

@@ -42,27 +42,40 @@ pub fn cache_error(error: &cache::Error) -> ApiError {
 
 /// Answers with a list.
 pub async fn list(ctx: &Ctx) -> Result<Response, ApiError> {
-    let options = ListOptions::parse(&ctx.query, false)?;
-    if ctx.query.flag("watch") {
-        return super::watch::watch(ctx).await;
-    }
     let accept = ctx.accept()?;
+    let options = ListOptions::parse(&ctx.query, false)?;
     let found = find(ctx, &options).await?;
     answer(ctx, &accept, found)
 }
 
-/// A version in a list request; zero when none is given.
-fn version(text: &str) -> Result<i64, ApiError> {
+/// A version in a request (`ParseResourceVersion`); zero when none is given.
+pub fn version(text: &str) -> Result<u64, String> {
     if text.is_empty() {
         return Ok(0);
     }
-    let number = parse_uint(text).map_err(|e| {
-        let quoted = go_quote(text);
-        ApiError::bad_request(format!(
-            "invalid resource version: resourceVersion: Invalid value: {quoted}: {e}"
-        ))
-    })?;
-    i64::try_from(number).map_err(|_| ApiError::bad_request("invalid resource version: value out of range"))
+    parse_uint(text).map_err(|e| format!("resourceVersion: Invalid value: {}: {e}", go_quote(text)))
+}
+
+/// Waits for the cache to be as fresh as asked.
+pub async fn wait_until_fresh(ctx: &Ctx, wanted: u64) -> Result<(), ApiError> {
+    let revision = i64::try_from(wanted).unwrap_or(i64::MAX);
+    let waited = ctx.server.cache().wait_until_fresh(revision, FRESH_TIMEOUT).await;
+    waited.map_err(|e| cache_error(&naming(e, wanted)))
+}
+
+/// The same error about the number that the client sent.
+fn naming(error: cache::Error, wanted: u64) -> cache::Error {
+    match error {
+        cache::Error::TooLarge { current, .. } => cache::Error::TooLarge { requested: wanted, current },
+        other => other,
+    }
+}
+
+/// What the store says of a revision: nobody waited for it, so no time to wait is told.
+fn exactly(error: &cache::Error) -> ApiError {
+    let mut error = cache_error(error);
+    error.details.remove("retryAfterSeconds");
+    error
 }
 
 /// What a continue token says.
@@ -78,6 +91,9 @@ impl Token {
         };
         let bytes = TOKEN.decode(text).map_err(|_| bad(&corrupt(text)))?;
         let token = api::decode::untyped(&bytes).map_err(|why| bad(&why))?.value;
+        if let Some(why) = misfit(&token) {
+            return Err(bad(&format!("json: cannot unmarshal {why}")));
+        }
         let version = token.get("v").and_then(Value::as_str).unwrap_or_default();
         if version != "meta.k8s.io/v1" {
             return Err(bad(&format!("server does not recognize this encoded version {version}")));
@@ -90,13 +106,40 @@ impl Token {
         if start.is_empty() {
             return Err(bad("encoded start key empty (version meta.k8s.io/v1)"));
         }
-        Ok(Token { revision, start: start.to_owned() })
+        // Nothing outside of the list may be named.
+        let path = start.strip_prefix('/').unwrap_or(start);
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(bad(start));
+        }
+        Ok(Token { revision, start: path.to_owned() })
     }
 
     fn text(&self) -> String {
         let token = json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": self.start});
         TOKEN.encode(token.to_string())
     }
+}
+
+/// What Go's decoder says of a token that is none.
+fn misfit(token: &Value) -> Option<String> {
+    let Some(token) = token.as_object() else {
+        let is = (!token.is_null()).then(|| api::decode::kind_of(token))?;
+        return Some(format!("{is} into Go value of type storage.continueToken"));
+    };
+    token.iter().find_map(|(name, value)| {
+        let (ty, fits) = match name.as_str() {
+            "v" | "start" => ("string", value.is_string()),
+            "rv" => ("int64", value.is_i64()),
+            _ => return None,
+        };
+        let is = if ty == "int64" && value.is_number() {
+            format!("number {value}")
+        } else {
+            api::decode::kind_of(value).into()
+        };
+        (!fits && !value.is_null())
+            .then(|| format!("{is} into Go struct field continueToken.{name} of type {ty}"))
+    })
 }
 
 /// Base64 for URLs as Go reads it: bits behind the last byte do not matter.
@@ -122,12 +165,12 @@ pub async fn find(ctx: &Ctx, options: &ListOptions) -> Result<List, ApiError> {
     let limit = usize::try_from(options.limit.max(0)).unwrap_or(usize::MAX);
     kind.loaded(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
     if !options.continue_token.is_empty() {
+        let token = Token::parse(&options.continue_token)?;
         if !matches!(options.resource_version.as_str(), "" | "0") {
             return Err(ApiError::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let token = Token::parse(&options.continue_token)?;
         if token.revision < 0 {
             // An inconsistent continuation: from the key on, as things are now.
             cache.consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
@@ -136,18 +179,22 @@ pub async fn find(ctx: &Ctx, options: &ListOptions) -> Result<List, ApiError> {
         let listed = kind.list_at(token.revision, &predicate, limit, Some(&token.start)).await;
         return listed.map_err(|e| expired(&e, &token));
     }
-    let wanted = version(&options.resource_version)?;
+    let wanted = version(&options.resource_version)
+        .map_err(|why| ApiError::bad_request(format!("invalid resource version: {why}")))?;
     let exact =
         options.version_match == "Exact" || (options.version_match.is_empty() && limit > 0 && wanted > 0);
     if exact {
-        cache.wait_until_fresh(wanted, FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
-        let listed = kind.list_at(wanted, &predicate, limit, None).await;
-        return listed.map_err(|e| cache_error(&e));
+        let revision = i64::try_from(wanted).unwrap_or(i64::MAX);
+        if revision > cache.revision() {
+            cache.consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+        }
+        let listed = kind.list_at(revision, &predicate, limit, None).await;
+        return listed.map_err(|e| exactly(&naming(e, wanted)));
     }
     if options.resource_version.is_empty() {
         cache.consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
     } else if wanted > 0 {
-        cache.wait_until_fresh(wanted, FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
+        wait_until_fresh(ctx, wanted).await?;
     }
     Ok(kind.list(&predicate, limit, None))
 }
@@ -155,7 +202,7 @@ pub async fn find(ctx: &Ctx, options: &ListOptions) -> Result<List, ApiError> {
 /// 410 with a token that goes on at the same place in what is there now (`handleCompactedErrorForPaging`).
 fn expired(error: &cache::Error, token: &Token) -> ApiError {
     if !matches!(error, cache::Error::Compacted) {
-        return cache_error(error);
+        return exactly(error);
     }
     let fresh = Token { revision: -1, start: token.start.clone() }.text();
     let mut e = ApiError::gone(
@@ -298,6 +345,14 @@ mod tests {
         assert_eq!(said("bogus"), framed("illegal base64 data at input byte 4"));
         assert_eq!(said("a!"), framed("illegal base64 data at input byte 1"));
         assert_eq!(said("e30"), framed("server does not recognize this encoded version "));
+        assert_eq!(
+            said("W10"),
+            framed("json: cannot unmarshal array into Go value of type storage.continueToken")
+        );
+        let field = "json: cannot unmarshal number into Go struct field continueToken.v of type string";
+        assert_eq!(said("eyJ2IjoxfQ"), framed(field));
+        let up = TOKEN.encode(r#"{"v":"meta.k8s.io/v1","rv":5,"start":"../x"}"#);
+        assert_eq!(said(&up), framed("../x"));
         let token = Token { revision: 3, start: "a".into() };
         assert_eq!(Token::parse(&token.text()).map(|t| (t.revision, t.start)).ok(), Some((3, "a".into())));
     }

@@ -219,7 +219,11 @@ pub fn track(
     }
     // Nobody owns what will not be there.
     let mut settled = object.clone();
-    codec::settle(ctx, &mut settled);
+    if let Some(ty) = ctx.resource.api.hub().ty.filter(|_| !ctx.resource.custom) {
+        zero::normalise_unstored(schema::builtin(), &Type::Struct(ty), &mut settled);
+    }
+    // An empty list of managers means something.
+    set_managed(&mut settled, obj::managed_fields(object).cloned());
     track_settled(ctx, &mut settled, old, subresource, options)?;
     let managed = obj::metadata(&settled).and_then(|m| m.get("managedFields")).cloned();
     set_managed(object, managed);
@@ -322,6 +326,13 @@ pub fn configuration(ctx: &Ctx, bytes: &[u8], options: &WriteOptions) -> Result<
     let document = crate::encoding::yaml::read(bytes).map_err(|why| {
         ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
     })?;
+    if !document.value.is_null() && !document.value.is_object() {
+        let is = api::decode::kind_of(&document.value);
+        return Err(ApiError::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {is} into Go value of \
+             type map[string]interface {{}}"
+        )));
+    }
     for duplicate in document.twice {
         match options.field_validation {
             codec::FieldValidation::Strict => {
@@ -342,21 +353,24 @@ pub async fn apply(
     bytes: &[u8],
     options: &WriteOptions,
 ) -> Result<Response, ApiError> {
-    let config = configuration(ctx, bytes, options)?;
-    let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
-    if text("kind").is_empty() {
-        let (group, version) = api::kinds::split_api_version(text("apiVersion"));
-        return Err(ApiError::bad_request(format!("invalid object type: {group}/{version}, Kind=")));
-    }
-    let options = WriteOptions { tracked: true, ..options.clone() };
+    super::check_segment(&ctx.info.name)?;
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    if current.is_none() && !subresource.is_empty() {
+        // Only the object itself is created by being applied.
+        return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
+    }
+    let config = configuration(ctx, bytes, options)?;
+    let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (kind, (group, version)) = (text("kind"), api::kinds::split_api_version(text("apiVersion")));
+    if kind.is_empty() || version.is_empty() {
+        let why = format!("invalid object type: {group}/{version}, Kind={kind}");
+        return Err(ApiError::bad_request(why));
+    }
+    let options = WriteOptions { tracked: true, ..options.clone() };
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
-            let object = merged(ctx, None, &config, subresource, &options)?;
-            if !subresource.is_empty() {
-                return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
-            }
+            let mut object = merged(ctx, None, &config, subresource, &options)?;
             let uid = obj::uid(&object);
             if !uid.is_empty() {
                 let why = format!(
@@ -364,11 +378,11 @@ pub async fn apply(
                 );
                 return Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, &why));
             }
+            super::update::forget_version(&mut object)?;
             let created = super::create::store_new(ctx, object, &options).await?;
             return ctx.saved(201, accept, created);
         };
         let made = merged(ctx, Some(&old.object), &config, subresource, &options).and_then(|object| {
-            super::update::check_uid(ctx, &object, &old)?;
             super::update::check_version(ctx, &object, &old)?;
             Ok(object)
         });
@@ -420,6 +434,6 @@ fn merged(
     let mut object = codec::to_hub(resource, object)?;
     super::create::check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
-    super::write::dedup_owners(ctx, &mut object);
+    super::write::dedup_owners(ctx, &mut object, super::write::Found::Patched);
     Ok(object)
 }

@@ -77,7 +77,11 @@ impl Ctx {
 
     /// How to answer with objects.
     pub fn accept(&self) -> Result<Accept, ApiError> {
-        negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), Transforms::Objects)
+        // What is not stored has no tables.
+        let bare = self.resource.key_prefix.is_empty() && !self.resource.is("", "componentstatuses")
+            || matches!(self.info.subresource.as_str(), "binding" | "eviction" | "log" | "token");
+        let transforms = if bare { Transforms::Metadata } else { Transforms::Objects };
+        negotiate::negotiate(&self.parts.headers, self.query.get("pretty"), transforms)
     }
 
     /// How to answer with objects that have no table: reviews and other things that are asked, not stored.
@@ -154,6 +158,18 @@ pub async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {
     }
 }
 
+/// A name in a path must be able to be a part of a key (`path.IsValidPathSegmentName`).
+pub fn check_segment(name: &str) -> Result<(), ApiError> {
+    let why = match name {
+        "." => "may not be '.'",
+        ".." => "may not be '..'",
+        name if name.contains('%') => "may not contain '%'",
+        _ => return Ok(()),
+    };
+    let quoted = api::field::go_quote(name);
+    Err(ApiError::bad_request(format!("Name parameter invalid: {quoted}: {why}")))
+}
+
 /// Upstream's answer to a verb that a path does not have.
 pub fn method_not_allowed() -> ApiError {
     ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
@@ -162,9 +178,9 @@ pub fn method_not_allowed() -> ApiError {
 /// Which methods a path answers to at all; upstream's router checks this before anything else.
 fn route(ctx: &Ctx) -> Result<(), ApiError> {
     let (info, resource) = (&ctx.info, &ctx.resource);
-    let namespaced_path = !info.namespace.is_empty();
+    let namespaced_path = info.scoped;
     let all_namespaces = resource.namespaced && !namespaced_path;
-    if !resource.namespaced && namespaced_path && info.resource != "namespaces" {
+    if !resource.namespaced && namespaced_path {
         return Err(ApiError::no_such_resource());
     }
     if info.subresource.is_empty() {
@@ -218,15 +234,33 @@ fn route(ctx: &Ctx) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// What the routes of built-in kinds produce, by upstream's installer. Custom resources are not routed.
+fn produced(ctx: &Ctx) -> Result<(), ApiError> {
+    let (info, headers) = (&ctx.info, &ctx.parts.headers);
+    match info.subresource.as_str() {
+        _ if ctx.resource.custom => Ok(()),
+        "proxy" | "exec" | "attach" | "portforward" => Ok(()),
+        "log" => negotiate::produces(headers, &[&["text/plain"], &negotiate::OFFERED[..]].concat()),
+        "" if matches!(info.verb, "list" | "watch") => {
+            let streams =
+                ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+            negotiate::produces(headers, &[&negotiate::OFFERED[..], &streams].concat())
+        }
+        _ => negotiate::produces(headers, &negotiate::OFFERED),
+    }
+}
+
 /// Answers a request for a resource.
 pub async fn dispatch(ctx: Ctx, body: Incoming) -> (Result<Response, ApiError>, Vec<String>) {
-    if let Some(warning) = &ctx.resource.warning {
-        ctx.warn(warning.clone());
-    }
     let ctx = Arc::new(ctx);
-    let answer = match route(&ctx) {
+    let answer = match route(&ctx).and_then(|()| produced(&ctx)) {
         Err(error) => Err(error),
-        Ok(()) => verb(&ctx, body).await,
+        Ok(()) => {
+            if let Some(warning) = &ctx.resource.warning {
+                ctx.warn(warning.clone());
+            }
+            verb(&ctx, body).await
+        }
     };
     let warnings = std::mem::take(&mut *ctx.warnings.lock());
     (answer, warnings)

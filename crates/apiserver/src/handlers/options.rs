@@ -132,7 +132,7 @@ impl DeleteOptions {
     pub fn from_query(query: &Query) -> Result<DeleteOptions, ApiError> {
         let options = DeleteOptions {
             grace_period_seconds: query.number("gracePeriodSeconds")?,
-            uid: query.get("preconditions.uid").or_else(|| query.get("uid")).map(str::to_owned),
+            uid: query.get("uid").map(str::to_owned),
             resource_version: None,
             orphan_dependents: query.flag_option("orphanDependents"),
             propagation_policy: query.get("propagationPolicy").map(str::to_owned),
@@ -165,6 +165,9 @@ fn not_supported_unsorted(path: &Path<'_>, value: &str, allowed: &[&str]) -> Err
     Error::not_supported(path, &Value::from(value), allowed)
 }
 
+const EXACT: &str = "Exact";
+const NOT_OLDER_THAN: &str = "NotOlderThan";
+
 /// `ListOptions`.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
@@ -191,9 +194,9 @@ pub struct ListOptions {
 }
 
 impl ListOptions {
-    /// From query parameters.
+    /// From query parameters. What is a watch by its path alone is checked as a list is.
     pub fn parse(query: &Query, watch: bool) -> Result<ListOptions, ApiError> {
-        let options = ListOptions {
+        let mut options = ListOptions {
             label_selector: query.text("labelSelector").to_owned(),
             field_selector: query.text("fieldSelector").to_owned(),
             watch,
@@ -205,8 +208,18 @@ impl ListOptions {
             continue_token: query.text("continue").to_owned(),
             send_initial_events: query.flag_option("sendInitialEvents"),
         };
+        options.default();
         options.validate()?;
         Ok(options)
+    }
+
+    /// `SetListOptionsDefaults`: a watch that begins with what is there says so.
+    fn default(&mut self) {
+        let legacy = matches!(self.resource_version.as_str(), "" | "0");
+        if self.watch && legacy && self.send_initial_events.is_none() && self.version_match.is_empty() {
+            self.send_initial_events = Some(true);
+            self.version_match = NOT_OLDER_THAN.into();
+        }
     }
 
     /// `ValidateListOptions`.
@@ -216,10 +229,6 @@ impl ListOptions {
         if self.watch {
             self.validate_watch(&mut errors);
         } else {
-            if self.send_initial_events.is_some() {
-                let why = "sendInitialEvents is forbidden for list";
-                errors.push(Error::forbidden(&Path::new("sendInitialEvents"), why));
-            }
             if !self.version_match.is_empty() {
                 if self.resource_version.is_empty() {
                     let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
@@ -229,31 +238,31 @@ impl ListOptions {
                     let why = "resourceVersionMatch is forbidden when continue is provided";
                     errors.push(Error::forbidden(&path, why));
                 }
-                self.validate_match(&mut errors);
-                if self.version_match == "Exact" && self.resource_version == "0" {
+                self.validate_match(&[EXACT, NOT_OLDER_THAN, ""], &mut errors);
+                if self.version_match == EXACT && self.resource_version == "0" {
                     let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
                     errors.push(Error::forbidden(&path, why));
                 }
+            }
+            if self.send_initial_events.is_some() {
+                let why = "sendInitialEvents is forbidden for list";
+                errors.push(Error::forbidden(&Path::new("sendInitialEvents"), why));
             }
         }
         invalid("ListOptions", &errors)
     }
 
-    fn validate_match(&self, errors: &mut ErrorList) {
-        if !matches!(self.version_match.as_str(), "Exact" | "NotOlderThan") {
+    fn validate_match(&self, allowed: &[&str], errors: &mut ErrorList) {
+        if !allowed.contains(&self.version_match.as_str()) {
             let value = Value::from(self.version_match.as_str());
-            errors.push(Error::not_supported(
-                &Path::new("resourceVersionMatch"),
-                &value,
-                &["Exact", "NotOlderThan", ""],
-            ));
+            errors.push(Error::not_supported(&Path::new("resourceVersionMatch"), &value, allowed));
         }
     }
 
     fn validate_watch(&self, errors: &mut ErrorList) {
         let path = Path::new("resourceVersionMatch");
         if self.send_initial_events.is_some() {
-            if self.version_match != "NotOlderThan" {
+            if self.version_match != NOT_OLDER_THAN {
                 let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
                 errors.push(Error::forbidden(&path, why));
             }
@@ -262,14 +271,11 @@ impl ListOptions {
             errors.push(Error::forbidden(&path, why));
         }
         if !self.version_match.is_empty() {
+            self.validate_match(&[NOT_OLDER_THAN], errors);
             if !self.continue_token.is_empty() {
                 let why = "resourceVersionMatch is forbidden when continue is provided";
                 errors.push(Error::forbidden(&path, why));
             }
-            self.validate_match(errors);
-        } else if !self.continue_token.is_empty() {
-            let why = "resourceVersionMatch is forbidden when continue is provided";
-            errors.push(Error::forbidden(&path, why));
         }
     }
 }
@@ -277,4 +283,22 @@ impl ListOptions {
 /// The kinds of options that a body may hold, for decoding.
 pub fn is_options(body: &Object) -> bool {
     body.get("kind").and_then(Value::as_str).is_none_or(|k| k == "DeleteOptions")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_from_the_beginning_say_so() {
+        let options = |text: &str, watch| ListOptions::parse(&Query::parse(Some(text)), watch);
+        let said = |text: &str, watch| options(text, watch).err().map(|e| e.message).unwrap_or_default();
+        assert_eq!(options("watch=1", true).unwrap().send_initial_events, Some(true));
+        assert_eq!(options("watch=1&resourceVersion=5", true).unwrap().send_initial_events, None);
+        assert_eq!(options("", false).unwrap().send_initial_events, None);
+        assert!(said("watch=1&continue=x", true).contains("forbidden when continue is provided"));
+        assert_eq!(said("watch=1&continue=x&resourceVersion=5", true), "");
+        let unsupported = said("watch=1&resourceVersionMatch=Exact", true);
+        assert!(unsupported.ends_with("\"Exact\": supported values: \"NotOlderThan\"]"), "{unsupported}");
+    }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use api::Value;
+use api::field::go_quote;
 use api::kinds::Era;
 use api::status::ApiError;
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use super::update::{CONFLICT_TRIES, MODIFIED, check_name, check_version, store_c
 use super::{Ctx, read_body, write};
 use crate::http::{Incoming, Response};
 use crate::negotiate::essence;
+use crate::registry::resource::group_version;
 use crate::registry::storage::Stored;
 use crate::registry::{codec, obj};
 
@@ -55,6 +57,7 @@ pub async fn patched(
     subresource: &str,
     options: &WriteOptions,
 ) -> Result<write::Saved, ApiError> {
+    super::check_segment(&ctx.info.name)?;
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
     let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
@@ -89,13 +92,15 @@ fn patched_once(
     } else {
         Cow::Owned(codec::from_hub(resource, old.object.clone())?)
     };
-    let changed = kinds::apply(patch_type, &patch.value, asked, resource.api.ty)?;
+    let mut patch = patch.clone();
+    let changed = kinds::apply(patch_type, &mut patch.value, asked, resource.api.ty)?;
+    let patch = &patch;
     let mut object = decode_again(ctx, patch_type, patch, changed, old, options)?;
     codec::default(resource, &mut object);
     check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
     let mut object = to_hub(ctx, patch_type, patch, object)?;
-    write::dedup_owners(ctx, &mut object);
+    write::dedup_owners(ctx, &mut object, write::Found::Patched);
     check_version(ctx, &object, old)?;
     Ok(object)
 }
@@ -161,10 +166,6 @@ pub fn as_typed(
 ) -> Result<Value, ApiError> {
     let ty = target.ty;
     let kept = managed.is_some() && obj::managed_fields(&changed) == managed;
-    let shown = || match patch_type {
-        PatchType::Strategic => patch::strategic::go_print(&patch.value),
-        _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
-    };
     if changed.is_null() || changed.as_object().is_some_and(api::Object::is_empty) {
         if patch_type == PatchType::Strategic {
             // An empty object is one without a name.
@@ -172,12 +173,31 @@ pub fn as_typed(
         }
         return Err(nothing_left(patch_type));
     }
-    if patch_type == PatchType::Strategic
-        && let Some(why) = restore::misfit(&changed, &api::schema::Type::Struct(ty))
-    {
-        return Err(refuse(target, &shown(), why));
+    if patch_type == PatchType::Strategic {
+        if let Some(why) = restore::misfit(&changed, &api::schema::Type::Struct(ty)) {
+            return Err(refuse(target, &patch::strategic::go_print(&patch.value), why));
+        }
+        // Upstream knows the type of what it merged, whatever the patch called it.
+        changed["kind"] = target.kind.into();
+        changed["apiVersion"] = group_version(target.group, target.version).into();
     }
+    let shown = || match patch_type {
+        PatchType::Strategic => patch::strategic::go_print(&patch.value),
+        _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
+    };
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
+    if target.era() == Era::Now
+        && changed.get("apiVersion").is_none_or(|v| v.is_null() || v.as_str() == Some(""))
+    {
+        // Upstream reads it as an object of its internal version then, which has other names for all its fields.
+        let fields = changed.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let unknown = fields.filter(|name| !matches!(*name, "kind" | "apiVersion"));
+        let unknown = unknown.map(|name| format!("unknown field {}", go_quote(name)));
+        if strictly {
+            strict(ctx, patch.strict.iter().cloned().chain(unknown).collect(), options, shown)?;
+        }
+        check_name(ctx, &Value::Null)?;
+    }
     let mut text = Vec::new();
     let left_out: &[&str] = if kept { &["managedFields"] } else { &[] };
     obj::write_json(&mut text, &changed, left_out).map_err(ApiError::internal)?;
@@ -186,19 +206,12 @@ pub fn as_typed(
         let told = if patch_type == PatchType::Strategic { why } else { target.told(shown.as_bytes(), why) };
         refuse(target, &shown, told)
     })?;
-    let mut strict = patch.strict.clone();
+    let mut mistakes = patch.strict.clone();
     if strictly {
-        strict.extend(typed.strict);
+        mistakes.extend(typed.strict);
     }
-    if !strict.is_empty() {
-        if options.field_validation == codec::FieldValidation::Strict {
-            let why = format!("strict decoding error: {}", strict.join(", "));
-            return Err(kinds::misfit(&shown(), &why));
-        }
-        for text in strict {
-            ctx.warn_of_object(text);
-        }
-    }
+    strict(ctx, mistakes, options, shown)?;
+    typed.value["kind"] = target.kind.into();
     if kept && let Some(managed) = obj::metadata_mut(&mut changed).remove("managedFields") {
         obj::metadata_mut(&mut typed.value).insert("managedFields".into(), managed);
     }
@@ -206,6 +219,23 @@ pub fn as_typed(
         ctx.empties.store(true, Ordering::Relaxed);
     }
     Ok(typed.value)
+}
+
+/// Tells fields that are unknown or occur twice, or refuses them.
+fn strict(
+    ctx: &Ctx,
+    mistakes: Vec<String>,
+    options: &WriteOptions,
+    shown: impl Fn() -> String,
+) -> Result<(), ApiError> {
+    if !mistakes.is_empty() && options.field_validation == codec::FieldValidation::Strict {
+        let why = format!("strict decoding error: {}", mistakes.join(", "));
+        return Err(kinds::misfit(&shown(), &why));
+    }
+    for text in mistakes {
+        ctx.warn_of_object(text);
+    }
+    Ok(())
 }
 
 /// A patched object that does not fit its type is a 422; to the servers of 1.10 it was a failure of their own.

@@ -14,6 +14,7 @@ use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response};
 use crate::registry::storage::Stored;
 use crate::registry::{codec, obj, strategy};
+use crate::request::query::parse_uint;
 
 /// How often a write is repeated when others write the same object.
 pub const CONFLICT_TRIES: usize = 20;
@@ -32,8 +33,9 @@ pub async fn update(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let mut object = object;
     check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
+    super::check_segment(&ctx.info.name)?;
     let mut object = codec::to_hub(&ctx.resource, object)?;
-    write::dedup_owners(ctx, &mut object);
+    write::dedup_owners(ctx, &mut object, write::Found::Sent);
     let (code, saved) = replace(ctx, object, &options).await?;
     ctx.saved(code, &accept, saved)
 }
@@ -83,6 +85,9 @@ async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<(u1
 }
 
 async fn create_instead(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Result<Saved, ApiError> {
+    if !strategy::create_on_update(&ctx.resource) {
+        return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
+    }
     let uid = obj::uid(&object);
     if !uid.is_empty() {
         let why = format!(
@@ -91,12 +96,18 @@ async fn create_instead(ctx: &Ctx, mut object: Value, options: &WriteOptions) ->
         );
         return Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, &why));
     }
-    if !strategy::create_on_update(&ctx.resource) {
-        return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
-    }
-    let meta = obj::metadata_mut(&mut object);
-    meta.remove("resourceVersion");
+    forget_version(&mut object)?;
     store_new(ctx, object, options).await
+}
+
+/// The version in an object that comes to be by an update must be one, and means nothing.
+pub fn forget_version(object: &mut Value) -> Result<(), ApiError> {
+    let said = obj::resource_version(object);
+    if !said.is_empty() {
+        parse_uint(said).map_err(|why| ApiError::new(500, "", why))?;
+    }
+    obj::metadata_mut(object).remove("resourceVersion");
+    Ok(())
 }
 
 /// The uid and the resource version that the new object names must be those of the old one.

@@ -4,10 +4,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use api::Value;
-use api::field::go_quote;
 use api::status::ApiError;
 use bytes::Bytes;
-use cache::{EventType, Item, Start, WatchItem, Watcher};
+use cache::{EventType, Item, Predicate, Start, WatchItem, Watcher};
 use futures::Stream;
 use http::{HeaderValue, header};
 use serde_json::json;
@@ -15,12 +14,11 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Ctx;
-use super::list::{FRESH_TIMEOUT, cache_error, item_value};
+use super::list::{FRESH_TIMEOUT, cache_error, item_value, version, wait_until_fresh};
 use super::options::ListOptions;
 use crate::http::{Body, Response, status};
 use crate::negotiate::{Convert, table};
 use crate::registry::resource::Resource;
-use crate::request::query::parse_uint;
 use crate::request::selector;
 
 mod websocket;
@@ -123,20 +121,14 @@ fn error_frame(error: &ApiError) -> Bytes {
 
 /// Answers with a watch.
 pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
-    let mut options = ListOptions::parse(&ctx.query, true)?;
-    if ctx.info.watch_path && !ctx.info.name.is_empty() {
-        let own = format!("metadata.name={}", ctx.info.name);
-        if options.field_selector.is_empty() {
-            options.field_selector = own;
-        } else {
-            options.field_selector = format!("{},{own}", options.field_selector);
-        }
-    }
     let accept = ctx.accept()?;
+    let options = ListOptions::parse(&ctx.query, ctx.query.flag("watch"))?;
+    let predicate = predicate(ctx, &options)?;
+    let tables = accept.convert.as_ref().is_some_and(|c| c.kind == "Table");
     let form = Form {
         resource: ctx.resource.clone(),
         convert: accept.convert.clone(),
-        include: table::Include::parse(&ctx.query)?,
+        include: if tables { table::Include::parse(&ctx.query)? } else { table::Include::Metadata },
         printer: ctx.printer(),
         headers: true,
     };
@@ -149,7 +141,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
         nanos => Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)),
     };
     let deadline = Instant::now() + lasts;
-    let watcher = match open(ctx, &options).await {
+    let watcher = match open(ctx, &options, predicate).await {
         Ok(watcher) => watcher,
         // Upstream tells this inside the watch.
         Err(error) if error.code == 410 => {
@@ -164,33 +156,34 @@ pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
     respond(ctx, frames(watcher, form, deadline, stop))
 }
 
-async fn open(ctx: &Ctx, options: &ListOptions) -> Result<Watcher, ApiError> {
-    let predicate = selector::predicate(
-        &ctx.resource,
-        &ctx.info.namespace,
-        &options.label_selector,
-        &options.field_selector,
-    )?;
+/// What the watch is about. An object in the path is chosen by name; a field selector must mean the same object.
+fn predicate(ctx: &Ctx, options: &ListOptions) -> Result<Predicate, ApiError> {
+    let (info, fields) = (&ctx.info, &options.field_selector);
+    let mut predicate = selector::predicate(&ctx.resource, &info.namespace, &options.label_selector, fields)?;
+    if !info.name.is_empty() {
+        let chosen = fields.split(',').any(|term| !term.is_empty());
+        if chosen && predicate.name.as_ref() != Some(&info.name) {
+            return Err(ApiError::bad_request("fieldSelector metadata.name doesn't match requested name"));
+        }
+        predicate.name = Some(info.name.clone());
+    }
+    Ok(predicate)
+}
+
+async fn open(ctx: &Ctx, options: &ListOptions, predicate: Predicate) -> Result<Watcher, ApiError> {
     let kind = ctx.server.cached(&ctx.resource)?;
     kind.loaded(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
-    let version = options.resource_version.as_str();
-    let number = match version {
-        "" => 0,
-        text => parse_uint(text).map_err(|e| {
-            let quoted = go_quote(text);
-            ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: {e}"))
-        })?,
-    };
+    let text = options.resource_version.as_str();
+    let number = version(text).map_err(|why| ApiError::new(500, "", why))?;
     let after = i64::try_from(number).unwrap_or(i64::MAX);
     let initial = options.send_initial_events;
     let fresh = || async {
-        let cache = ctx.server.cache();
-        if version.is_empty() {
-            cache.consistent(FRESH_TIMEOUT).await.map(|_| ())
+        if text.is_empty() {
+            let asked = ctx.server.cache().consistent(FRESH_TIMEOUT).await;
+            asked.map(|_| ()).map_err(|e| cache_error(&e))
         } else {
-            cache.wait_until_fresh(after, FRESH_TIMEOUT).await
+            wait_until_fresh(ctx, number).await
         }
-        .map_err(|e| cache_error(&e))
     };
     let start = match initial {
         Some(true) => {
@@ -202,7 +195,7 @@ async fn open(ctx: &Ctx, options: &ListOptions) -> Result<Watcher, ApiError> {
             Start::After(ctx.server.cache().revision())
         }
         _ if after == 0 => {
-            if version.is_empty() {
+            if text.is_empty() {
                 fresh().await?;
             }
             Start::InitialObjects { end_bookmark: false }

@@ -141,8 +141,17 @@ pub fn kinds_group(resource: &Resource) -> &str {
     }
 }
 
+/// When owners were found to occur twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// As the request sent them.
+    Sent,
+    /// In what a patch made: upstream looks at that only later.
+    Patched,
+}
+
 /// Owner references that occur twice are dropped with a warning (`dedupOwnerReferencesAndAddWarning`).
-pub fn dedup_owners(ctx: &Ctx, object: &mut Value) {
+pub fn dedup_owners(ctx: &Ctx, object: &mut Value, when: Found) {
     let meta = obj::metadata_mut(object);
     let Some(Value::Array(owners)) = meta.get_mut("ownerReferences") else { return };
     let mut seen: HashSet<Value> = HashSet::with_capacity(owners.len());
@@ -158,8 +167,9 @@ pub fn dedup_owners(ctx: &Ctx, object: &mut Value) {
     });
     if !twice.is_empty() {
         ctx.warn(format!(
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+            ".metadata.ownerReferences contains duplicate entries{}; API server dedups owner references in 1.20+, and may \
              reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            if when == Found::Sent { "" } else { " after mutating admission happens" },
             twice.join(", ")
         ));
     }

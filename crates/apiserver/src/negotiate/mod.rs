@@ -54,28 +54,67 @@ struct Clause<'a> {
     params: Vec<(&'a str, &'a str)>,
 }
 
-impl Clause<'_> {
+impl<'a> Clause<'a> {
+    /// One part of the header; what is no media type is left out, as are parameters without a value.
+    fn parse(part: &'a str) -> Option<Clause<'a>> {
+        let (media, rest) = part.split_once(';').unwrap_or((part, ""));
+        let (main, sub) = match media.trim_matches(' ').split_once('/') {
+            Some((main, sub)) => (main.trim_matches(' '), sub.trim_matches(' ')),
+            None if media.trim_matches(' ') == "*" => ("*", "*"),
+            None => return None,
+        };
+        if (sub.is_empty() && main != "*") || sub.contains('/') {
+            return None;
+        }
+        let mut clause =
+            Clause { main, sub: if sub.is_empty() { "*" } else { sub }, q: 1.0, params: Vec::new() };
+        for (name, value) in rest.split(';').filter_map(|p| p.split_once('=')) {
+            match (name.trim_matches(' '), value) {
+                (_, value) if value.is_empty() || value.contains('=') => {}
+                ("q", value) => clause.q = value.parse().unwrap_or(0.0),
+                (name, value) => clause.params.push((name, value.trim_matches(' '))),
+            }
+        }
+        Some(clause)
+    }
+
     fn matches(&self, media: Media) -> bool {
         let (main, sub) = media.content_type().split_once('/').unwrap_or_default();
         (self.main == "*" || self.main == main) && (self.sub == "*" || self.sub == sub)
     }
+
+    /// goautoneg's order, which is none: a specific type goes ahead of a wildcard whatever they weigh.
+    fn ahead_of(&self, other: &Clause<'_>) -> bool {
+        self.q > other.q || (self.main != "*" && other.main == "*") || (self.sub != "*" && other.sub == "*")
+    }
 }
 
 fn clauses(header: &str) -> Vec<Clause<'_>> {
-    let mut out: Vec<Clause<'_>> = Vec::new();
-    for part in header.split(',') {
-        let mut pieces = part.split(';').map(str::trim);
-        let Some((main, sub)) =
-            pieces.next().and_then(|t| t.split_once('/').or_else(|| (t == "*").then_some(("*", "*"))))
-        else {
-            continue;
-        };
-        let params: Vec<(&str, &str)> = pieces.filter_map(|p| p.split_once('=')).collect();
-        let q = params.iter().find(|(n, _)| *n == "q").and_then(|(_, v)| v.parse().ok()).unwrap_or(1.0);
-        out.push(Clause { main: main.trim(), sub: sub.trim(), q, params });
+    let mut out: Vec<Clause<'_>> =
+        header.split(',').filter_map(|p| Clause::parse(p.trim_matches(' '))).collect();
+    // Go sorts so few by insertion, and what comes out depends on it.
+    for end in 1..out.len() {
+        let mut at = end;
+        while at > 0 && out[at].ahead_of(&out[at - 1]) {
+            out.swap(at, at - 1);
+            at -= 1;
+        }
     }
-    out.sort_by(|a, b| b.q.total_cmp(&a.q));
     out
+}
+
+/// go-restful's look at `Accept`, ahead of any handler: a route produces these types.
+pub fn produces(headers: &HeaderMap, types: &[&str]) -> Result<(), ApiError> {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let wanted = |part: &str| {
+        let media = part.split(';').next().unwrap_or_default().trim_matches(' ');
+        media == "*/*" || types.contains(&media)
+    };
+    if accept.is_empty() || accept.split(',').any(wanted) {
+        return Ok(());
+    }
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {}", types.join(", "));
+    Err(ApiError::new(406, "NotAcceptable", message))
 }
 
 /// What an endpoint can turn its answers into.
@@ -116,7 +155,7 @@ fn acceptable(clause: &Clause<'_>, transforms: Transforms) -> Option<(Option<Con
     Some((convert, pretty))
 }
 
-/// Upstream's `NegotiateOutputMediaType`, behind go-restful's own look at the header.
+/// Upstream's `NegotiateOutputMediaType`.
 pub fn negotiate(
     headers: &HeaderMap,
     pretty_query: Option<&str>,
@@ -128,28 +167,19 @@ pub fn negotiate(
         .is_some_and(|v| v.split(',').any(|e| e.split(';').next().is_some_and(|e| e.trim() == "gzip")));
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let pretty = |media: Media, param: Option<bool>| {
-        media == Media::Json
-            && match (pretty_query, param) {
-                (Some(query), _) => !matches!(query, "false" | "0"),
-                (None, Some(param)) => param,
-                (None, None) => {
-                    let agent =
-                        headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-                    ["curl", "Wget", "Mozilla/5.0"].iter().any(|a| agent.starts_with(a))
-                }
+        let asked = || match pretty_query.filter(|q| !q.is_empty()) {
+            Some(query) => matches!(query, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+            None => {
+                let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+                ["curl", "Wget", "Mozilla/5.0"].iter().any(|a| agent.starts_with(a))
             }
+        };
+        media == Media::Json && (param.unwrap_or(false) || asked())
     };
     if accept.is_empty() {
         return Ok(Accept { media: Media::Json, convert: None, pretty: pretty(Media::Json, None), gzip });
     }
     let clauses = clauses(accept);
-    let routed = clauses.iter().any(|c| {
-        (c.main == "*" && c.sub == "*") || OFFERED.iter().any(|o| o.split_once('/') == Some((c.main, c.sub)))
-    });
-    if !routed {
-        let message = format!("406: Not Acceptable\n\nAvailable representations: {}", OFFERED.join(", "));
-        return Err(ApiError::new(406, "NotAcceptable", message));
-    }
     for clause in &clauses {
         for media in Media::ALL.into_iter().filter(|m| m.codec().writes_all_kinds()) {
             if !clause.matches(media) {
@@ -224,6 +254,18 @@ mod tests {
             HeaderValue::from_static("application/vnd.kubernetes.protobuf"),
         )]);
         assert_eq!(for_refusal(&headers), Media::Protobuf);
-        assert!(ask("application/*").unwrap_err().message.starts_with("406: Not Acceptable"));
+        assert_eq!(ask("application/*").unwrap().media, Media::Json);
+        assert_eq!(ask("application/json;as=").unwrap().convert, None);
+        assert_eq!(ask("application/yaml;q=0.1, application/json;q=x").unwrap().media, Media::Yaml);
+        assert_eq!(ask("a/b/c").unwrap_err().message, ApiError::not_acceptable(&OFFERED).message);
+    }
+
+    #[test]
+    fn routes_know_their_types_before_handlers_do() {
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/*"))]);
+        let refused = produces(&headers, &["application/json"]).unwrap_err();
+        assert_eq!(refused.message, "406: Not Acceptable\n\nAvailable representations: application/json");
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("a/b;q=1, */*;q=0"))]);
+        assert!(produces(&headers, &["application/json"]).is_ok());
     }
 }

@@ -149,7 +149,7 @@ pub fn values(ctx: &Ctx, convert: &Convert, metadata: Value, objects: Vec<Value>
                 objects.iter().map(|o| printers::partial_object_metadata(o, gv)).collect();
             Ok(json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{gv}"), "metadata": metadata,
-                "items": items,
+                "items": if items.is_empty() { Value::Null } else { items.into() },
             }))
         }
         _ => Err(ApiError::new(

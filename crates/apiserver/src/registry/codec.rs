@@ -146,7 +146,8 @@ pub fn decode_options(bytes: &[u8], media: Media, kind: Kind<'_>) -> Result<Valu
         && let Ok(said) = decode::interpret(bytes)
         && said.kind == kind.kind
         && said.group != kind.group
-        && !api::kinds::builtin().in_version(&said.group, &said.version).is_empty()
+        && ((said.group == "meta.k8s.io" && said.version == "v1")
+            || !api::kinds::builtin().in_version(&said.group, &said.version).is_empty())
     {
         let own = Kind { group: &said.group, version: &said.version, kind: kind.kind };
         return decode(bytes, media, own, ty, FieldValidation::Ignore).map(|d| d.object);

@@ -15,6 +15,8 @@ pub struct Info {
     pub version: String,
     /// The namespace; empty for none.
     pub namespace: String,
+    /// Whether the path names a namespace ahead of the resource.
+    pub scoped: bool,
     /// The plural resource name.
     pub resource: String,
     /// The object's name; empty for the collection.
@@ -25,13 +27,11 @@ pub struct Info {
     pub rest: String,
     /// Whether the path is one of the old `/watch/` ones.
     pub watch_path: bool,
+    /// Whether the path begins one of the old forms and ends there.
+    pub unreadable: bool,
 }
 
 const SUB_OF_NAMESPACE: [&str; 2] = ["status", "finalize"];
-
-fn decode(segment: &str) -> String {
-    percent_decode(segment, false)
-}
 
 /// Undoes percent encoding; in queries a plus is a space.
 pub fn percent_decode(text: &str, query: bool) -> String {
@@ -59,49 +59,54 @@ pub fn percent_decode(text: &str, query: bool) -> String {
 impl Info {
     /// Reads path and method. `watch` tells whether the query asks for a watch.
     pub fn parse(method: &Method, path: &str, watch: bool) -> Info {
-        let trimmed = path.strip_prefix('/').unwrap_or(path);
-        let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
-        let parts: Vec<&str> = trimmed.split('/').collect();
+        let path = percent_decode(path, false);
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let verb = method_verb(method);
         let mut info = Info { verb, ..Info::default() };
         let mut rest: &[&str] = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => {
-                info.version = decode(version);
+                info.version = (*version).to_owned();
                 rest
             }
             ["apis", group, version, rest @ ..] if !rest.is_empty() => {
-                info.group = decode(group);
-                info.version = decode(version);
+                info.group = (*group).to_owned();
+                info.version = (*version).to_owned();
                 rest
             }
             _ => return info,
         };
+        if matches!(rest, ["watch" | "proxy"]) {
+            info.unreadable = true;
+            return info;
+        }
         info.is_resource = true;
-        if rest.first() == Some(&"watch") && rest.len() > 1 {
+        if rest[0] == "watch" {
             info.watch_path = true;
             rest = &rest[1..];
         }
         if let ["namespaces", namespace, after @ ..] = rest
             && !namespace.is_empty()
         {
-            info.namespace = decode(namespace);
+            info.namespace = (*namespace).to_owned();
             match after {
                 [] => {}
                 [sub] if SUB_OF_NAMESPACE.contains(sub) => {}
-                _ => rest = after,
+                _ => {
+                    info.scoped = true;
+                    rest = after;
+                }
             }
         }
         let mut segments = rest.iter();
-        info.resource = segments.next().map(|s| decode(s)).unwrap_or_default();
-        info.name = segments.next().map(|s| decode(s)).unwrap_or_default();
-        info.subresource = segments.next().map(|s| decode(s)).unwrap_or_default();
+        let mut next = || segments.next().map(|s| (*s).to_owned()).unwrap_or_default();
+        (info.resource, info.name, info.subresource) = (next(), next(), next());
         info.rest = segments.copied().collect::<Vec<_>>().join("/");
         if info.resource == "namespaces" {
             info.namespace = String::new();
         }
         let collection = info.name.is_empty();
         info.verb = match verb {
-            "get" if watch || info.watch_path => "watch",
+            "get" if info.watch_path || (watch && collection) => "watch",
             "get" if collection => "list",
             "delete" if collection => "deletecollection",
             other => other,
@@ -148,6 +153,12 @@ mod tests {
         // An old way to proxies, which answered with the object itself.
         assert_eq!(parse(Method::GET, "/api/v1/proxy/nodes/n").resource, "proxy");
         assert!(!parse(Method::GET, "/api/v1").is_resource);
+        assert!(parse(Method::GET, "/apis/apps/v1/watch/").unreadable);
+        let escaped = parse(Method::GET, "/api/v1/namespaces/x/configmaps/a%2Fb");
+        assert_eq!((escaped.name.as_str(), escaped.subresource.as_str()), ("a", "b"));
+        let nested = parse(Method::GET, "/api/v1/namespaces/x/namespaces/y");
+        assert_eq!((nested.scoped, nested.namespace.as_str(), nested.name.as_str()), (true, "", "y"));
+        assert_eq!(Info::parse(&Method::GET, "/api/v1/nodes/x", true).verb, "get");
         assert_eq!(parse(Method::DELETE, "/api/v1/namespaces/x/pods").verb, "deletecollection");
     }
 

@@ -13,7 +13,9 @@ impl Query {
     /// Parses what follows the question mark.
     pub fn parse(query: Option<&str>) -> Query {
         let Some(query) = query else { return Query::default() };
-        let pairs = query.split('&').filter(|p| !p.is_empty() && !p.contains(';')).map(|pair| {
+        // Go leaves out what it cannot read.
+        let readable = |p: &&str| !p.is_empty() && !p.contains(';') && well_escaped(p);
+        let pairs = query.split('&').filter(readable).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (percent_decode(name, true), percent_decode(value, true))
         });
@@ -50,10 +52,7 @@ impl Query {
 
     /// A whole number.
     pub fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
-        match self.get(name) {
-            None | Some("") => Ok(None),
-            Some(value) => parse_int(value).map(Some).map_err(ApiError::bad_request),
-        }
+        self.get(name).map(parse_int).transpose().map_err(ApiError::bad_request)
     }
 
     /// Every name that occurs.
@@ -79,4 +78,27 @@ pub fn parse_uint(value: &str) -> Result<u64, String> {
         return Err(format!("strconv.ParseUint: parsing {quoted}: invalid syntax"));
     }
     value.parse().map_err(|_| format!("strconv.ParseUint: parsing {quoted}: value out of range"))
+}
+
+/// Whether two hexadecimal digits follow every percent sign.
+fn well_escaped(text: &str) -> bool {
+    let escapes = text.split('%').skip(1);
+    escapes.into_iter().all(|s| s.len() >= 2 && s.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_cannot_read_is_not_there() {
+        let query = Query::parse(Some("limit=%zz&a;b=c&watch&timeoutSeconds=&b=%41"));
+        assert_eq!(query.names().collect::<Vec<_>>(), ["watch", "timeoutSeconds", "b"]);
+        assert_eq!(
+            (query.text("b"), query.flag("watch"), query.number("limit").ok()),
+            ("A", true, Some(None))
+        );
+        let why = query.number("timeoutSeconds").unwrap_err().message;
+        assert_eq!(why, "strconv.ParseInt: parsing \"\": invalid syntax");
+    }
 }

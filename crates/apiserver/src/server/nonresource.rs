@@ -7,46 +7,77 @@ use http::{HeaderValue, Method, header};
 
 use super::Server;
 use crate::http::Response;
-use crate::negotiate::encode;
+use crate::negotiate::{self, encode};
 use crate::request::Query;
 use crate::{discovery, health, metrics};
 
-/// Answers, or says that there is nothing.
+/// Answers, or says that there is nothing. Upstream's mux takes any method where its router takes one.
 pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Result<Response, ApiError> {
     let path = parts.uri.path();
-    let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    if let Some((root, check)) = health::split(path) {
+        return Ok(health::answer(server, root, check, query).await);
+    }
+    if let Some(response) = crate::openapi::answer(server, parts, query).await {
+        return response;
+    }
+    let produced = |types: &[&str]| negotiate::produces(&parts.headers, types);
+    match path {
+        "/" | "/index.html" => return Ok(discovery::paths(server)),
+        "/metrics" => return Ok(encode::text(200, metrics::render(server))),
+        "/apis" | "/apis/" => return discovery::root(server, parts, query, "/apis"),
+        _ => {}
+    }
     let get = parts.method == Method::GET;
-    if let Some((_, rest)) = health::split(trimmed) {
-        if !get && parts.method != Method::HEAD {
-            return Err(not_allowed());
-        }
-        return Ok(health::answer(server, trimmed, rest, query).await);
-    }
-    if path.contains("//") && path.len() > 1 && !path.starts_with("/apis/") {
-        return Ok(not_found());
-    }
-    match trimmed {
-        "/" => method(get, || Ok(discovery::paths(server))),
-        "/version" => method(get, || discovery::version(server, parts, query)),
-        "/metrics" => method(get, || Ok(encode::text(200, metrics::render(server)))),
-        "/api" | "/apis" => method(get, || discovery::root(server, parts, query, trimmed)),
-        JWKS => method(get, || Ok(openid(&server.keys().jwks(), "application/jwk-set+json"))),
-        "/.well-known/openid-configuration" => method(get, || {
+    match path.strip_suffix('/').unwrap_or(path) {
+        "/version" => routed(get, || {
+            produced(&["application/json"])?;
+            discovery::version(server)
+        }),
+        "/api" => routed(get, || {
+            produced(&negotiate::OFFERED)?;
+            discovery::root(server, parts, query, "/api")
+        }),
+        JWKS => routed(get, || Ok(openid(&server.keys().jwks(), "application/jwk-set+json"))),
+        CONFIGURATION => routed(get, || {
             let own = || format!("https://{}{JWKS}", server.advertised());
             let uri = server.options().service_account_jwks_uri.clone().unwrap_or_else(own);
             Ok(openid(&server.keys().discovery(&uri), "application/json"))
         }),
-        _ => {
-            if let Some(response) = crate::openapi::answer(server, parts, query).await {
-                return response;
-            }
-            if let Some(response) = discovery::group(server, parts, query, trimmed) {
-                return if get { response } else { Err(not_allowed()) };
-            }
-            Ok(not_found())
-        }
+        trimmed => match discovery::group(server, parts, query, trimmed) {
+            Some(found) if found.routed => routed(get, || {
+                produced(&negotiate::OFFERED)?;
+                found.answer
+            }),
+            Some(found) => found.answer,
+            None => unknown(server, path),
+        },
     }
 }
+
+/// What nothing is found at. Upstream's router owns the paths below what it serves and refuses with a `Status`; elsewhere
+/// it is plain text.
+pub(super) fn unknown(server: &Server, path: &str) -> Result<Response, ApiError> {
+    let owned =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let group = path.strip_prefix("/apis/").and_then(|rest| rest.split('/').next());
+    let served = |group: &str| server.registry().groups().iter().any(|(g, _)| g == group);
+    if ["/api", "/version", JWKS, CONFIGURATION].into_iter().any(owned) || group.is_some_and(served) {
+        return Err(ApiError::no_such_resource());
+    }
+    Ok(encode::text(404, "404 page not found\n"))
+}
+
+/// What upstream says of a path that it cannot read, ahead of everything else.
+pub(super) fn unreadable(path: &str) -> Response {
+    let why = format!(
+        "Internal Server Error: {path:?}: failed to create RequestInfo: unable to determine kind and namespace from url, {path}\n"
+    );
+    let mut response = encode::text(500, why);
+    response.headers_mut().remove(header::CACHE_CONTROL);
+    response
+}
+
+const CONFIGURATION: &str = "/.well-known/openid-configuration";
 
 /// Where others find the keys that check service account tokens.
 const JWKS: &str = "/openid/v1/jwks";
@@ -59,14 +90,6 @@ fn openid(value: &api::Value, content_type: &'static str) -> Response {
     response
 }
 
-fn not_found() -> Response {
-    encode::text(404, "404 page not found\n")
-}
-
-fn not_allowed() -> ApiError {
-    crate::handlers::method_not_allowed()
-}
-
-fn method(get: bool, answer: impl FnOnce() -> Result<Response, ApiError>) -> Result<Response, ApiError> {
-    if get { answer() } else { Err(not_allowed()) }
+fn routed(get: bool, answer: impl FnOnce() -> Result<Response, ApiError>) -> Result<Response, ApiError> {
+    if get { answer() } else { Err(crate::handlers::method_not_allowed()) }
 }

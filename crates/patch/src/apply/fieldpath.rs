@@ -46,6 +46,14 @@ impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Value::String(text) => f.write_str(&go_quote(text)),
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(|i| Scalar(i.clone()).to_string()).collect();
+                write!(f, "[{}]", items.join(","))
+            }
+            // Upstream puts nothing around or between them.
+            Value::Object(fields) => {
+                fields.iter().try_for_each(|(name, value)| write!(f, "{name}={}", Scalar(value.clone())))
+            }
             other => write!(f, "{other}"),
         }
     }

@@ -98,6 +98,10 @@ fn update_managers<V: Versions>(
     request: &Request<'_, V>,
 ) -> Option<Managers> {
     let (mut managers, comparison) = change(live, new, managers, None, true, request).ok()?;
+    if comparison.misfit {
+        // Upstream then forgets who managed what.
+        return None;
+    }
     let mut set = comparison.into_changed();
     set.subtract(&OWN_METADATA);
     if !set.is_empty() {

@@ -56,17 +56,12 @@ pub fn to_object(
 ) -> Option<Value> {
     let mut managers = Managers::new();
     let mut of_scale = managed::decode(scale).unwrap_or_default();
-    let same = |a: &ManagerId, b: &ManagerId| {
-        (a.applies, &a.name, &a.subresource) == (b.applies, &b.name, &b.subresource)
-    };
     for (id, mut owned) in managed::decode(entries).unwrap_or_default() {
         let Some(path) = path_of(paths, &owned.version) else { continue };
         if let Some(path) = path.filter(|p| owns(&owned.set, p)) {
-            match of_scale.keys().find(|s| same(s, &id)).cloned() {
-                Some(kept) => {
-                    of_scale.remove(&kept);
-                }
-                None => owned.set = owned.set.difference(&path),
+            // An updater is another one in the scale, which has another version.
+            if of_scale.remove(&id).is_none() {
+                owned.set = owned.set.difference(&path);
             }
         }
         if !owned.set.is_empty() {
@@ -75,11 +70,7 @@ pub fn to_object(
     }
     if let Some(Some(path)) = path_of(paths, version) {
         for (id, _) in of_scale.into_iter().filter(|(_, o)| owns(&o.set, &replicas())) {
-            let own_version = if id.applies { String::new() } else { version.to_owned() };
-            let id = ManagerId { version: own_version, ..id };
-            let before = managers.remove(&id).map(|o| o.set).unwrap_or_default();
-            let set = before.union(&path);
-            managers.insert(id, Owned { version: version.to_owned(), time: None, set });
+            managers.insert(id, Owned { version: version.to_owned(), time: None, set: path.clone() });
         }
     }
     managed::encode(&managers)

@@ -6,24 +6,33 @@ use std::collections::{HashMap, HashSet};
 use api::Value;
 use api::status::ApiError;
 
-use super::{DIRECTIVE, FieldMeta, Lookup, go_print, merge_object, order, unexpected, unknown_directive};
+use super::{
+    DIRECTIVE, FieldMeta, Lookup, go_print, go_type, merge_object, order, unexpected, unknown_directive,
+};
 
 /// Merges a patch's list into the object's: objects by merge key, scalars as a set, new items behind the old ones.
+/// With `deleting` (`$deleteFromPrimitiveList`) the patch's scalars go instead.
 pub(super) fn merge<L: Lookup>(
     original: Vec<Value>,
-    patch: Vec<Value>,
+    patch: &mut [Value],
     meta: &FieldMeta<L>,
+    deleting: bool,
 ) -> Result<Vec<Value>, ApiError> {
     if original.is_empty() && patch.is_empty() {
         return Ok(original);
     }
-    if !same_kind(&original, &patch)? {
-        return Ok(order::by_patch(dedup(original.iter().chain(&patch).cloned()), &patch, &original, None));
+    if !same_kind(&original, patch)? {
+        if deleting {
+            let gone: HashSet<&Value> = patch.iter().collect();
+            return Ok(original.into_iter().filter(|item| !gone.contains(item)).collect());
+        }
+        let both = dedup(original.iter().chain(&*patch).cloned().collect());
+        return Ok(order::by_patch(both, patch, &original, None));
     }
     let Some(key) = meta.merge_key.as_deref() else {
-        return Err(unexpected(format!("cannot merge lists without merge key for {}", meta.schema.name())));
+        return Err(unexpected("cannot merge lists without merge key for struct".to_owned()));
     };
-    let (original, patch) = apply_directives(original, patch, key)?;
+    let (original, mut patch) = apply_directives(original, patch, key)?;
     let mut merged = original.clone();
     // Where the first item with a key stands.
     let mut places: HashMap<Value, usize> = HashMap::with_capacity(merged.len());
@@ -32,16 +41,17 @@ pub(super) fn merge<L: Lookup>(
             places.entry(id.clone()).or_insert(at);
         }
     }
-    for item in &patch {
-        let Value::Object(fields) = item else { continue };
-        let Some(id) = fields.get(key) else { return Err(no_merge_key(item, key)) };
+    for item in &mut patch {
+        let Some(id) = item.get(key).cloned() else { return Err(no_merge_key(item, key)) };
         match places.entry(id.clone()) {
             Entry::Occupied(place) => {
                 let slot = &mut merged[*place.get()];
-                let Value::Object(current) = slot.take() else { continue };
-                *slot = Value::Object(merge_object(current, fields.clone(), &meta.schema)?);
+                let (Value::Object(current), Some(fields)) = (slot.take(), item.as_object_mut()) else {
+                    continue;
+                };
+                *slot = Value::Object(merge_object(current, fields, &meta.schema)?);
                 // An item merged with one that replaces or empties it may have lost its key.
-                if slot.get(key) != Some(id) {
+                if slot.get(key) != Some(&id) {
                     place.remove();
                 }
             }
@@ -54,12 +64,22 @@ pub(super) fn merge<L: Lookup>(
     if let Some(lost) = merged.iter().find(|m| m.get(key).is_none()) {
         return Err(no_merge_key(lost, key));
     }
+    let patch: Vec<Value> = patch.into_iter().map(|item| item.clone()).collect();
     Ok(order::by_patch(merged, &patch, &original, Some(key)))
+}
+
+/// `sliceElementType` of lists of which one must have items.
+pub(super) fn objects(original: &[Value], patch: Option<&Value>) -> Result<bool, ApiError> {
+    let patch = patch.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if original.is_empty() && patch.is_empty() {
+        return Err(unexpected("no elements in any of the given slices".to_owned()));
+    }
+    same_kind(original, patch)
 }
 
 /// `sliceElementType`: true for objects, false for scalars; mixed lists are refused.
 fn same_kind(original: &[Value], patch: &[Value]) -> Result<bool, ApiError> {
-    let mut kinds = original.iter().chain(patch).map(std::mem::discriminant);
+    let mut kinds = original.iter().chain(patch).map(go_type);
     let first = kinds.next();
     if kinds.any(|k| Some(k) != first) {
         let lists = Value::Array(vec![Value::Array(original.to_vec()), Value::Array(patch.to_vec())]);
@@ -77,11 +97,11 @@ fn same_kind(original: &[Value], patch: &[Value]) -> Result<bool, ApiError> {
 }
 
 /// `mergeSliceWithSpecialElements`: obeys `$patch` in list items; returns both lists without such items.
-fn apply_directives(
+fn apply_directives<'a>(
     mut original: Vec<Value>,
-    patch: Vec<Value>,
+    patch: &'a mut [Value],
     key: &str,
-) -> Result<(Vec<Value>, Vec<Value>), ApiError> {
+) -> Result<(Vec<Value>, Vec<&'a mut Value>), ApiError> {
     let mut plain = Vec::with_capacity(patch.len());
     let mut replace = false;
     let mut gone: HashSet<Value> = HashSet::new();
@@ -90,11 +110,11 @@ fn apply_directives(
             plain.push(item);
             continue;
         };
-        match (directive.as_str(), item.get(key), &item) {
+        match (directive.as_str(), item.get(key), &*item) {
             (Some("delete"), Some(id), _) => {
                 gone.insert(id.clone());
             }
-            (Some("delete"), None, _) => return Err(no_merge_key(&item, key)),
+            (Some("delete"), None, _) => return Err(no_merge_key(item, key)),
             (Some("replace"), _, _) => replace = true,
             (Some("merge"), _, _) => {
                 return Err(unexpected("merging lists cannot yet be specified in the patch".to_owned()));
@@ -106,14 +126,23 @@ fn apply_directives(
     if !gone.is_empty() {
         original.retain(|o| o.get(key).is_none_or(|id| !gone.contains(id)));
     }
-    Ok(if replace { (plain, Vec::new()) } else { (original, plain) })
+    Ok(if replace { (plain.into_iter().map(|v| v.clone()).collect(), Vec::new()) } else { (original, plain) })
 }
 
 fn no_merge_key(item: &Value, key: &str) -> ApiError {
     unexpected(format!("map: {} does not contain declared merge key: {key}", go_print(item)))
 }
 
-fn dedup(items: impl Iterator<Item = Value>) -> Vec<Value> {
-    let mut seen: HashSet<Value> = HashSet::new();
-    items.filter(|item| seen.insert(item.clone())).collect()
+/// `deduplicateScalars`: the last item comes into the place of one that was there before.
+fn dedup(mut items: Vec<Value>) -> Vec<Value> {
+    let mut seen: HashSet<Value> = HashSet::with_capacity(items.len());
+    let mut at = 0;
+    while at < items.len() {
+        if seen.insert(items[at].clone()) {
+            at += 1;
+        } else {
+            items.swap_remove(at);
+        }
+    }
+    items
 }

@@ -6,9 +6,7 @@ use std::collections::HashMap;
 use api::status::ApiError;
 use api::{Object, Value};
 
-use super::{
-    DIRECTIVE, Lookup, SET_ELEMENT_ORDER, bad_format, go_print, list, unexpected, without_directives,
-};
+use super::{DIRECTIVE, Lookup, SET_ELEMENT_ORDER, bad_type, drop_directives, go_print, list, unexpected};
 
 /// Merges every list that comes with a `$setElementOrder`, and takes both out of the patch.
 pub(super) fn merge_ordered_lists<L: Lookup>(
@@ -20,8 +18,9 @@ pub(super) fn merge_ordered_lists<L: Lookup>(
         patch.keys().filter(|k| k.starts_with(SET_ELEMENT_ORDER)).cloned().collect();
     for directive in directives {
         let name = &directive[SET_ELEMENT_ORDER.len()..];
-        let Some(Value::Array(order)) = patch.remove(&directive) else {
-            return Err(bad_format(SET_ELEMENT_ORDER));
+        let order = match patch.remove(&directive) {
+            Some(Value::Array(order)) => order,
+            other => return Err(bad_type(LIST, &other.unwrap_or_default())),
         };
         let before = as_list(original.get(name))?;
         let change = as_list(patch.get(name))?;
@@ -31,15 +30,22 @@ pub(super) fn merge_ordered_lists<L: Lookup>(
         let merged = match (&before, change) {
             (None, None) => continue,
             (Some(before), None) => before.clone(),
-            (None, Some(change)) => change.into_iter().filter_map(without_directives).collect(),
-            (Some(before), Some(change)) if meta.merge => list::merge(before.clone(), change, &meta)?,
+            (None, Some(mut change)) => {
+                change.retain_mut(drop_directives);
+                change
+            }
+            (Some(before), Some(mut change)) if meta.merge => {
+                list::merge(before.clone(), &mut change, &meta, false)?
+            }
             (Some(_), Some(change)) => change,
         };
-        if let Some(key) = key
-            && let Some(lost) = merged.iter().find(|m| m.get(key).is_none())
+        if let Some(key) = key {
+            check_items(&merged, &order, key)?;
+        }
+        if list::objects(before.as_deref().unwrap_or_default(), patch.get(name))?
+            && let Some(key) = key
         {
-            let item = go_print(lost);
-            return Err(unexpected(format!("map: {item} does not contain declared merge key: {key}")));
+            order.iter().try_for_each(|item| key_of(item, key).map(|_| ()))?;
         }
         let ordered = by_patch(merged, &order, before.as_deref().unwrap_or_default(), key);
         original.insert(name.to_owned(), Value::Array(ordered));
@@ -48,12 +54,38 @@ pub(super) fn merge_ordered_lists<L: Lookup>(
     Ok(())
 }
 
+/// What messages call a list and an object.
+const LIST: &str = "[]interface {}";
+const MAP: &str = "map[string]interface {}";
+
 fn as_list(value: Option<&Value>) -> Result<Option<Vec<Value>>, ApiError> {
     match value {
         None => Ok(None),
         Some(Value::Array(items)) => Ok(Some(items.clone())),
-        Some(other) => Err(unexpected(format!("expected a list, but received a {}", go_print(other)))),
+        Some(other) => Err(bad_type(LIST, other)),
     }
+}
+
+/// `partitionMapsByPresentInList`: what is ordered by a key has it.
+fn check_items(merged: &[Value], order: &[Value], key: &str) -> Result<(), ApiError> {
+    for item in merged {
+        let id = key_of(item, key)?;
+        for (at, other) in order.iter().enumerate() {
+            match other {
+                Value::Object(fields) if fields.get(key) == Some(id) => break,
+                Value::Object(_) => {}
+                _ => return Err(unexpected(format!("value for key {at} is not a map"))),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn key_of<'a>(item: &'a Value, key: &str) -> Result<&'a Value, ApiError> {
+    let Value::Object(fields) = item else { return Err(bad_type(MAP, item)) };
+    fields.get(key).ok_or_else(|| {
+        unexpected(format!("map: {} does not contain declared merge key: {key}", go_print(item)))
+    })
 }
 
 /// `validatePatchWithSetOrderList`: the patch's items must be among the ordered ones, in that order.
@@ -61,25 +93,37 @@ fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -> Result<()
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
-    let mut rest = order.iter();
-    for item in patch.iter().filter(|i| i.get(DIRECTIVE).is_none()) {
-        if !rest.any(|o| same(o, item, key)) {
-            return Err(unexpected(format!(
-                "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
-                go_print(&Value::Array(patch.to_vec())),
-                go_print(&Value::Array(order.to_vec())),
-            )));
+    if key.is_some()
+        && let Some(item) = patch.iter().find(|i| !i.is_object())
+    {
+        return Err(bad_type(MAP, item));
+    }
+    let mut items = patch.iter().filter(|i| i.get(DIRECTIVE).is_none()).peekable();
+    for other in order {
+        let Some(item) = items.peek() else { return Ok(()) };
+        let equal = match key {
+            None => *item == other,
+            Some(key) => {
+                for side in [*item, other] {
+                    if !side.is_object() {
+                        return Err(bad_type(MAP, side));
+                    }
+                }
+                key_of(item, key)? == key_of(other, key)?
+            }
+        };
+        if equal {
+            items.next();
         }
     }
-    Ok(())
-}
-
-/// Are these the same list item: equal scalars, or objects with an equal key?
-fn same(a: &Value, b: &Value, key: Option<&str>) -> bool {
-    match key {
-        None => a == b,
-        Some(key) => a.get(key).is_some() && a.get(key) == b.get(key),
+    if items.peek().is_none() {
+        return Ok(());
     }
+    Err(unexpected(format!(
+        "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
+        go_print(&Value::Array(patch.to_vec())),
+        go_print(&Value::Array(order.to_vec())),
+    )))
 }
 
 /// What tells a list item from others.

@@ -24,8 +24,10 @@ impl Lookup for Fake {
 }
 
 fn patched(object: Value, patch: Value) -> Result<Value, ApiError> {
-    let (Value::Object(object), Value::Object(patch)) = (object, patch) else { panic!("objects, please") };
-    apply(&object, &patch, &Fake).map(Value::Object)
+    let (Value::Object(object), Value::Object(mut patch)) = (object, patch) else {
+        panic!("objects, please")
+    };
+    apply(object, &mut patch, &Fake).map(Value::Object)
 }
 
 #[test]
@@ -116,4 +118,32 @@ fn refusals_have_upstreams_texts() {
     assert_eq!(error.message, "list element types are not identical: [[map[name:c1]] [<nil>]]");
     let error = patched(json!({"unknown": {}}), json!({"unknown": {"a": 1}})).unwrap_err();
     assert_eq!(error.code, 500);
+}
+
+#[test]
+fn the_patch_is_used_up() {
+    let mut patch = json!({"$retainKeys": ["a"], "a": {"$patch": "replace", "x": null}, "b": null});
+    let object = json!({"a": {"y": 1}, "b": 2});
+    let (Value::Object(object), Value::Object(fields)) = (object, &mut patch) else {
+        panic!("objects, please")
+    };
+    let merged = apply(object, fields, &Fake).map(Value::Object);
+    assert_eq!(merged.ok(), Some(json!({"a": {"x": null}})));
+    assert_eq!(patch, json!({"a": {"x": null}, "b": null}));
+}
+
+#[test]
+fn lists_of_what_to_delete_act_as_values_do() {
+    let object = json!({"finalizers": ["a", "b"], "name": "x"});
+    let gone = json!({"$deleteFromPrimitiveList/finalizers": null, "$deleteFromPrimitiveList/name": "y"});
+    assert_eq!(patched(object, gone).ok(), Some(json!({"name": "y"})));
+}
+
+#[test]
+fn directives_of_the_wrong_type_are_named_as_go_names_them() {
+    let said = |patch: Value| patched(json!({"env": []}), patch).err().map(|e| e.message).unwrap_or_default();
+    assert_eq!(said(json!({"$patch": null})), "unknown patch type: %!s(<nil>) in map: map[$patch:<nil>]");
+    assert_eq!(said(json!({"$patch": 1})), "unknown patch type: %!s(int64=1) in map: map[$patch:1]");
+    let order = json!({"$setElementOrder/env": 1.5});
+    assert_eq!(said(order), "expected a []interface {}, but received a float64");
 }

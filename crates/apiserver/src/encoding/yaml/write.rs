@@ -28,12 +28,12 @@ fn object(out: &mut String, map: &api::Object, level: usize) {
             indent(out, level);
         }
         if simple_key(key) {
-            string(out, key, level);
+            string(out, key, level, false);
             out.push(':');
             entry(out, value, level, true);
         } else {
             out.push_str("? ");
-            string(out, key, level + 1);
+            string(out, key, level + 1, true);
             out.push('\n');
             indent(out, level);
             out.push(':');
@@ -92,13 +92,14 @@ fn scalar(out: &mut String, value: &Value, level: usize) {
         Value::Null => out.push_str("null"),
         Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
         Value::Number(n) => out.push_str(&n.to_string()),
-        Value::String(s) => string(out, s, level),
+        Value::String(s) => string(out, s, level, true),
         Value::Object(_) => out.push_str("{}"),
         Value::Array(_) => out.push_str("[]"),
     }
 }
 
-fn string(out: &mut String, text: &str, level: usize) {
+/// Writes a text; `breaks` says whether it may go on in the next line.
+fn string(out: &mut String, text: &str, level: usize, breaks: bool) {
     let multi = text.contains('\n') && !text.trim_start_matches('\n').is_empty();
     // A reader takes the separators of Unicode for line breaks.
     let printable = text
@@ -112,9 +113,9 @@ fn string(out: &mut String, text: &str, level: usize) {
     {
         block(out, text, level);
     } else if !printable || text.contains('\n') {
-        double_quoted(out, text);
+        double_quoted(out, text, level, breaks);
     } else if plain(text) {
-        out.push_str(text);
+        folded(out, text, level, breaks);
     } else if resolves(text) {
         // A word that would read as another type.
         out.push('"');
@@ -122,8 +123,36 @@ fn string(out: &mut String, text: &str, level: usize) {
         out.push('"');
     } else {
         out.push('\'');
-        out.push_str(&text.replace('\'', "''"));
+        folded(out, &text.replace('\'', "''"), level, breaks);
         out.push('\'');
+    }
+}
+
+/// Lines longer than this go on in the next one, at a space (libyaml's `best_width`).
+const WIDTH: usize = 80;
+
+/// How many characters stand in the last line.
+fn column(out: &str) -> usize {
+    out.rsplit('\n').next().map_or(0, |line| line.chars().count())
+}
+
+/// Writes a text whose spaces may become line breaks. A break next to a space would be lost to readers.
+fn folded(out: &mut String, text: &str, level: usize, breaks: bool) {
+    let mut column = column(out);
+    let mut behind_space = false;
+    for (at, c) in text.char_indices() {
+        let space = c == ' ';
+        let next = text.get(at + 1..).filter(|_| space);
+        let inside = at > 0 && next.is_some_and(|n| !n.is_empty() && !n.starts_with(' '));
+        if breaks && space && !behind_space && inside && column > WIDTH {
+            out.push('\n');
+            indent(out, level);
+            column = level * 2;
+        } else {
+            out.push(c);
+            column += 1;
+        }
+        behind_space = space;
     }
 }
 
@@ -147,10 +176,24 @@ fn block(out: &mut String, text: &str, level: usize) {
     }
 }
 
-fn double_quoted(out: &mut String, text: &str) {
+fn double_quoted(out: &mut String, text: &str, level: usize, breaks: bool) {
     use std::fmt::Write;
     out.push('"');
-    for c in text.chars() {
+    let mut start = out.len() - column(out);
+    let mut behind_space = false;
+    for (at, c) in text.char_indices() {
+        let inside = at > 0 && at + c.len_utf8() < text.len();
+        let fold = breaks && c == ' ' && !behind_space && inside && out[start..].chars().count() > WIDTH;
+        behind_space = c == ' ';
+        if fold {
+            out.push('\n');
+            start = out.len();
+            indent(out, level);
+            if text[at + 1..].starts_with(' ') {
+                out.push('\\');
+            }
+            continue;
+        }
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -267,6 +310,19 @@ mod tests {
             write(&value),
             "a: \"1\"\nb: \"yes\"\nc:\n  e: {}\n  x:\n  - 1\n  - \"y\": z\nd: |\n  two\n  lines\ne: 'x: y'\nt: \"2020-01-01T00:00:00Z\"\nu: \"\"\n"
         );
+    }
+
+    #[test]
+    fn long_lines_are_folded() {
+        let word = "x".repeat(39);
+        let text = format!("{word} {word} {word}  y");
+        let folded = |quote: &str| format!("a: {quote}{word} {word}\n  {word}  y{quote}\n");
+        assert_eq!(write(&json!({"a": text})), folded(""));
+        let quoted = format!("{word}: {word} {word}  y");
+        assert_eq!(write(&json!({"a": quoted})), format!("a: '{word}: {word}\n  {word}  y'\n"));
+        let tabbed = format!("{word}\u{1}{word} {word}");
+        assert_eq!(write(&json!({"a": tabbed})), format!("a: \"{word}\\x01{word}\n  {word}\"\n"));
+        assert_eq!(super::super::read(write(&json!({"a": text})).as_bytes()).unwrap().value["a"], text);
     }
 
     /// They were written as if they were words, and read as something else.

@@ -62,21 +62,17 @@ pub fn parse(patch_type: PatchType, bytes: &[u8], validation: FieldValidation) -
         let bare = patch_type == PatchType::Strategic || !strictly;
         ApiError::bad_request(if bare { e } else { format!("error decoding patch: {e}") })
     };
-    let typed = api::decode::untyped(bytes).map_err(framed)?;
-    let kind = match &typed.value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
+    let typed = api::decode::untyped(bytes).map_err(|why| match patch_type {
+        // The library that merges has its own word for what it cannot read.
+        PatchType::Merge if !strictly => ApiError::bad_request("Invalid JSON Patch"),
+        _ => framed(why),
+    })?;
+    let kind = api::decode::kind_of(&typed.value);
     match (patch_type, &typed.value) {
         (_, Value::Null) | (PatchType::Json, Value::Array(_)) => {}
         (PatchType::Json, _) => {
-            return Err(framed(format!(
-                "json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
-            )));
+            let of = if strictly { "[]handlers.jsonPatchOp" } else { "jsonpatch.Patch" };
+            return Err(framed(format!("json: cannot unmarshal {kind} into Go value of type {of}")));
         }
         (_, Value::Object(_)) => {}
         _ => {
@@ -94,10 +90,10 @@ pub fn parse(patch_type: PatchType, bytes: &[u8], validation: FieldValidation) -
     Ok(Parsed { value: typed.value, strict })
 }
 
-/// Changes an object of the type `ty`.
+/// Changes an object of the type `ty`. A strategic patch is used up, as upstream's messages show.
 pub fn apply(
     patch_type: PatchType,
-    patch: &Value,
+    patch: &mut Value,
     object: Cow<'_, Value>,
     ty: Option<StructId>,
 ) -> Result<Value, ApiError> {
@@ -107,9 +103,9 @@ pub fn apply(
         PatchType::Strategic => {
             let ty = ty.map_or(Type::Any, Type::Struct);
             let lookup = Typed::new(schema::builtin(), &ty);
-            let empty = Object::new();
-            let current = object.as_object().unwrap_or(&empty);
-            let patch = patch.as_object().unwrap_or(&empty);
+            let Value::Object(current) = object.into_owned() else { return Ok(Value::Null) };
+            let mut empty = Object::new();
+            let patch = patch.as_object_mut().unwrap_or(&mut empty);
             patch::strategic::apply(current, patch, &lookup).map(Value::Object)
         }
         PatchType::Merge | PatchType::Apply => {

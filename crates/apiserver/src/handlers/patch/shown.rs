@@ -14,6 +14,8 @@ use super::kinds::PatchType;
 pub(super) struct Touched {
     /// The patch replaced all below.
     all: bool,
+    /// What it put there was read as JSON of any type.
+    sorted: bool,
     below: HashMap<String, Touched>,
 }
 
@@ -59,7 +61,8 @@ fn merge(at: &mut Touched, patch: &Value) {
                 merge(at.enter(name), value);
             }
         }
-        _ => at.all = true,
+        // Lists are taken as they are, after a look for nulls inside.
+        _ => (at.all, at.sorted) = (true, true),
     }
 }
 
@@ -117,8 +120,12 @@ fn write_object(out: &mut String, fields: &Object, ty: &Type, touched: Option<&T
             Type::Map(map) => &map.value,
             _ => &any,
         };
-        let inner = touched.and_then(|t| t.child(name)).filter(|t| !t.all);
-        write(out, &fields[name.as_str()], below, inner);
+        let inner = touched.and_then(|t| t.child(name));
+        match inner {
+            // Without a type, keys are sorted.
+            Some(inner) if inner.sorted => out.push_str(&fields[name.as_str()].to_string()),
+            inner => write(out, &fields[name.as_str()], below, inner.filter(|t| !t.all)),
+        }
     }
     out.push('}');
 }
@@ -131,16 +138,20 @@ pub(super) fn decode(
     text: &[u8],
     strictly: bool,
 ) -> Result<Typed, String> {
+    for name in ["apiVersion", "kind"] {
+        let Some(value) = object.get(name).filter(|v| !v.is_null() && !v.is_string()) else { continue };
+        let is = api::decode::kind_of(value);
+        return Err(format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {is} into Go struct field .{name} of type string"
+        ));
+    }
     let said = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let (kind, version) = (said("kind"), said("apiVersion"));
     let expected = api::kinds::group_version(target.group, target.version);
-    if kind == target.kind && version == expected {
+    if (kind == target.kind || kind.is_empty()) && version == expected {
         return api::decode::typed(target.schemas, &Type::Struct(target.ty), text, strictly);
     }
     let (group, of_version) = api::kinds::split_api_version(version);
-    if kind.is_empty() {
-        return Err(format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(text)));
-    }
     let Some(other) = api::kinds::builtin().by_kind(group, of_version, kind) else {
         return Err(format!(
             "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""

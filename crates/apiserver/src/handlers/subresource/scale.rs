@@ -88,8 +88,9 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             }
             let parsed = kinds::parse(patch_type, &bytes, options.field_validation)?;
             let wanted = |old: &Value, managed: Managed| {
-                let scale =
-                    kinds::apply(patch_type, &parsed.value, Cow::Owned(scale_of(ctx, &sub, old)), sub.ty)?;
+                let mut parsed = parsed.clone();
+                let current = Cow::Owned(scale_of(ctx, &sub, old));
+                let scale = kinds::apply(patch_type, &mut parsed.value, current, sub.ty)?;
                 let scale = match sub.ty {
                     Some(ty) => {
                         let target = api::decode::Target {
@@ -178,7 +179,11 @@ async fn change(
     let mut current = storage.get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
-            return Err(no_scale(ctx));
+            return Err(if ctx.resource.era() < Era::Now {
+                no_scale(ctx)
+            } else {
+                ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name)
+            });
         };
         check_there(ctx, &old.object)?;
         let entries = obj::metadata(&old.object).and_then(|m| m.get("managedFields"));

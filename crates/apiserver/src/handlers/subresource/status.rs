@@ -38,6 +38,7 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
     let mut object = object;
     create::check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
+    crate::handlers::check_segment(&ctx.info.name)?;
     let object = codec::to_hub(&ctx.resource, object)?;
     let storage = ctx.server.storage();
     let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;

@@ -137,6 +137,11 @@ fn an_update_takes_ownership() {
     update(&created, &mut changed, &request);
     assert_eq!(owner_fields(&changed, "other"), json!({"f:data": {"f:a": {}}}));
     assert_eq!(owner_fields(&changed, "plain"), json!({"f:data": {}}));
+    // An item without its key is no item: nobody manages such an object.
+    changed.insert("containers".into(), json!([{"image": "x"}]));
+    let before = changed.clone();
+    update(&created, &mut changed, &request);
+    assert!(entries(&before).is_some() && entries(&changed).is_none());
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct Comparison {
     pub modified: Set,
     /// Only in the new object.
     pub added: Set,
+    /// A list has an item that nothing tells from the others: upstream cannot read the object as one of its type.
+    pub misfit: bool,
 }
 
 impl Comparison {
@@ -43,6 +45,7 @@ impl Comparison {
     /// Takes over what differs at an element and below it.
     fn attach(&mut self, element: impl Fn() -> Element, found: Found) {
         let Found { itself, below } = found;
+        self.misfit |= below.misfit;
         for (set, itself, below) in [
             (&mut self.removed, itself.removed, below.removed),
             (&mut self.modified, itself.modified, below.modified),
@@ -74,30 +77,32 @@ struct Found {
 pub fn compare<S: TypeSchema>(old: &Object, new: &Object, schema: &S) -> Comparison {
     let mut comparison = Comparison::default();
     if old.is_empty() {
-        all_fields(new, schema, &mut comparison.added);
+        comparison.misfit = !all_fields(new, schema, &mut comparison.added);
     } else {
         compare_fields(old, new, schema, &mut comparison);
     }
     comparison
 }
 
-/// Every path of an object whose other side has nothing.
-fn all_fields<S: TypeSchema>(fields: &Object, schema: &S, set: &mut Set) {
+/// Every path of an object whose other side has nothing. Says whether all of it fits.
+fn all_fields<S: TypeSchema>(fields: &Object, schema: &S, set: &mut Set) -> bool {
+    let mut fits = true;
     for (name, value) in fields {
         let mut below = Set::default();
-        all_below(value, child(schema, name), &mut below);
+        fits &= all_below(value, child(schema, name), &mut below);
         set.attach(Element::Field(name.clone()), true, below);
     }
+    fits
 }
 
 /// Every path below a value whose other side is absent. What the schema leaves open is owned as a whole then.
-fn all_below<S: TypeSchema>(value: &Value, schema: Option<S>, set: &mut Set) {
-    let Some(schema) = schema else { return };
+fn all_below<S: TypeSchema>(value: &Value, schema: Option<S>, set: &mut Set) -> bool {
+    let Some(schema) = schema else { return true };
     match (value, schema.shape()) {
         (Value::Object(fields), Shape::Map) => all_fields(fields, &schema, set),
         (Value::Array(items), Shape::SetList) => all_items(items, None, &schema, set),
         (Value::Array(items), Shape::MapList(keys)) => all_items(items, Some(&keys), &schema, set),
-        _ => {}
+        _ => true,
     }
 }
 
@@ -107,22 +112,27 @@ fn all_items<S: TypeSchema>(
     keys: Option<&[(String, Option<Value>)]>,
     schema: &S,
     set: &mut Set,
-) {
+) -> bool {
     let elements: Vec<Option<Element>> = items.iter().map(|item| item_element(keys, item).ok()).collect();
     let mut counts: BTreeMap<&Element, usize> = BTreeMap::new();
     for element in elements.iter().flatten() {
         *counts.entry(element).or_default() += 1;
     }
+    let mut fits = true;
     for (item, element) in items.iter().zip(&elements) {
-        let Some(element) = element else { continue };
+        let Some(element) = element else {
+            fits = false;
+            continue;
+        };
         let Some(count) = counts.remove(element) else { continue };
         let mut below = Set::default();
         // An item that occurs twice is owned as a whole.
         if count == 1 {
-            all_below(item, schema.element(), &mut below);
+            fits &= all_below(item, schema.element(), &mut below);
         }
         set.attach(element.clone(), true, below);
     }
+    fits
 }
 
 fn items(value: Option<&Value>) -> &[Value] {
@@ -138,12 +148,12 @@ fn walk<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: Option<
         (None, None) => return found,
         (None, Some(new)) => {
             found.itself.added = true;
-            all_below(new, schema, &mut found.below.added);
+            found.below.misfit = !all_below(new, schema, &mut found.below.added);
             return found;
         }
         (Some(old), None) => {
             found.itself.removed = true;
-            all_below(old, schema, &mut found.below.removed);
+            found.below.misfit = !all_below(old, schema, &mut found.below.removed);
             return found;
         }
     }
@@ -189,7 +199,8 @@ fn compare_items<S: TypeSchema>(
     result: &mut Comparison,
 ) {
     if old.is_empty() {
-        return all_items(new, keys, schema, &mut result.added);
+        result.misfit |= !all_items(new, keys, schema, &mut result.added);
+        return;
     }
     // In the order of their first occurrence: where each stands in the old and in the new list.
     let mut order: Vec<&Element> = Vec::new();
@@ -197,6 +208,7 @@ fn compare_items<S: TypeSchema>(
         items.iter().enumerate().filter_map(|(i, v)| Some((item_element(keys, v).ok()?, i))).collect()
     };
     let (old_index, new_index) = (index(old), index(new));
+    result.misfit |= old_index.len() < old.len() || new_index.len() < new.len();
     let mut places: BTreeMap<&Element, [Vec<usize>; 2]> = BTreeMap::new();
     for (side, index) in [&old_index, &new_index].into_iter().enumerate() {
         for (element, at) in index {

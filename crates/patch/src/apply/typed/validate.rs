@@ -111,6 +111,7 @@ fn go_syntax(value: &Value) -> String {
         Value::Array(items) => {
             format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
         }
+        Value::Null => "interface {}(nil)".to_owned(),
         other => api::field::go_value(other),
     }
 }
