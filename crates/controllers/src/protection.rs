@@ -1,5 +1,5 @@
-//! Keeps volumes and their claims while they are used (upstream's `pkg/controller/volume/pvcprotection` and
-//! `pvprotection`). Admission gives new ones a finalizer; here it goes when the object may go.
+//! Keeps volumes, their claims and their classes while they are used (upstream's `pkg/controller/volume/pvcprotection`,
+//! `pvprotection` and `vacprotection`). Admission gives new ones a finalizer; here it goes when the object may go.
 
 use client::controller::Outcome;
 use client::informer::Event;
@@ -8,16 +8,18 @@ use client::{ErrorExt, ObjectKey};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Error};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::api::{self, Kind};
 use crate::context::{Context, synced};
 use crate::owners;
 use crate::pods;
-use crate::views::{PersistentVolume, PersistentVolumeClaim, Pod, nullable};
+use crate::views::{PersistentVolume, PersistentVolumeClaim, Pod, VolumeAttributesClass, nullable};
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 
 /// Runs the controller of claims until stopped.
 pub async fn run_claims(context: Context) {
@@ -94,6 +96,55 @@ pub async fn run_volumes(context: Context) {
     .await;
 }
 
+/// Runs the controller of volume attributes classes until stopped.
+pub async fn run_classes(context: Context) {
+    let classes = context.informers.of::<VolumeAttributesClass>();
+    let claims = context.informers.of::<PersistentVolumeClaim>();
+    let volumes = context.informers.of::<PersistentVolume>();
+    let queue = WorkQueue::<ObjectKey>::new();
+    let q = queue.clone();
+    classes.add_handler(move |event| {
+        let meta = &event.object().metadata;
+        if change(meta, CLASS_FINALIZER).is_some() {
+            q.add(ObjectKey::of(meta));
+        }
+    });
+    if !synced(&context.stop, &[&classes]).await {
+        return;
+    }
+    // Which class a claim or volume had is not cached: there are few classes that are to go.
+    let wake = {
+        let (q, store) = (queue.clone(), classes.store().clone());
+        move |is_new: bool| {
+            let classes = if is_new { Vec::new() } else { store.list() };
+            for class in
+                classes.iter().filter(|c| change(&c.metadata, CLASS_FINALIZER) == Some(Change::Remove))
+            {
+                q.add(ObjectKey::of(&class.metadata));
+            }
+        }
+    };
+    let woken = wake.clone();
+    claims.add_handler(move |event| woken(matches!(event, Event::Added(_))));
+    volumes.add_handler(move |event| wake(matches!(event, Event::Added(_))));
+    if !synced(&context.stop, &[&claims, &volumes]).await {
+        return;
+    }
+    let (client, store) = (context.client.clone(), classes.store().clone());
+    client::controller::run("vac-protection-controller", queue, 1, context.stop, move |key| {
+        let (client, store) = (client.clone(), store.clone());
+        async move {
+            let Some(class) = store.get(&key) else { return Ok(Outcome::Done) };
+            let Some(change) = change(&class.metadata, CLASS_FINALIZER) else { return Ok(Outcome::Done) };
+            if change == Change::Remove && is_class_used(&client, &key.name).await? {
+                return Ok(Outcome::Done);
+            }
+            write::<VolumeAttributesClass>(&client, &class.metadata, change, CLASS_FINALIZER).await
+        }
+    })
+    .await;
+}
+
 /// What is to be done about an object's finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
@@ -161,17 +212,71 @@ struct ClaimName {
     claim_name: String,
 }
 
+/// The objects of a kind, with only the fields of `T`.
+async fn list<K, T>(client: &Client, namespace: Option<&str>) -> Result<Vec<T>, Error>
+where
+    K: Kind,
+    T: DeserializeOwned,
+{
+    #[derive(Deserialize)]
+    #[serde(bound = "T: DeserializeOwned")]
+    struct List<T> {
+        #[serde(default = "Vec::new", deserialize_with = "nullable")]
+        items: Vec<T>,
+    }
+    let path = K::url_path(&(), namespace);
+    let request = http::Request::get(path).body(Vec::new()).map_err(Error::HttpError)?;
+    Ok(client.request::<List<T>>(request).await?.items)
+}
+
+/// A claim or a volume with the classes that it names.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ClassUser {
+    spec: ClassNames,
+    status: ClassNames,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClassNames {
+    volume_attributes_class_name: Option<String>,
+    current_volume_attributes_class_name: Option<String>,
+    modify_volume_status: Option<Target>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Target {
+    target_volume_attributes_class_name: Option<String>,
+}
+
+impl ClassUser {
+    fn names(&self, class: &str) -> bool {
+        let target = self.status.modify_volume_status.as_ref();
+        [
+            self.spec.volume_attributes_class_name.as_deref(),
+            self.status.current_volume_attributes_class_name.as_deref(),
+            target.and_then(|target| target.target_volume_attributes_class_name.as_deref()),
+        ]
+        .contains(&Some(class))
+    }
+}
+
+/// Whether a claim or a volume has the class, or is on its way to it.
+async fn is_class_used(client: &Client, class: &str) -> Result<bool, Error> {
+    let claims = list::<PersistentVolumeClaim, ClassUser>(client, None).await?;
+    if claims.iter().any(|claim| claim.names(class)) {
+        return Ok(true);
+    }
+    let volumes = list::<PersistentVolume, ClassUser>(client, None).await?;
+    Ok(volumes.iter().any(|volume| volume.names(class)))
+}
+
 /// Whether a pod on a node uses the claim. A pod without a node cannot start any more.
 async fn is_used(client: &Client, claim: &ObjectMeta) -> Result<bool, Error> {
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(default, deserialize_with = "nullable")]
-        items: Vec<User>,
-    }
-    let path = <Pod as kube::Resource>::url_path(&(), claim.namespace.as_deref());
-    let request = http::Request::get(path).body(Vec::new()).map_err(Error::HttpError)?;
-    let pods: List = client.request(request).await?;
-    Ok(pods.items.iter().any(|pod| uses(pod, claim)))
+    let pods = list::<Pod, User>(client, claim.namespace.as_deref()).await?;
+    Ok(pods.iter().any(|pod| uses(pod, claim)))
 }
 
 fn uses(pod: &User, claim: &ObjectMeta) -> bool {
@@ -198,6 +303,17 @@ fn is_shut_down(pod: &ObjectMeta) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_is_used_by_what_names_it() {
+        let names =
+            |user: serde_json::Value| serde_json::from_value::<ClassUser>(user).unwrap().names("gold");
+        assert!(names(json!({"spec": {"volumeAttributesClassName": "gold"}})));
+        assert!(names(
+            json!({"status": {"modifyVolumeStatus": {"targetVolumeAttributesClassName": "gold"}}})
+        ));
+        assert!(!names(json!({"spec": {"volumeAttributesClassName": "tin"}, "status": {}})));
+    }
 
     #[test]
     fn a_claim_is_used_by_pods_on_nodes() {

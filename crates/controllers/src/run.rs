@@ -159,6 +159,7 @@ fn controllers(context: &Context, secrets: Secrets) -> Vec<Controller> {
         ("namespace", crate::namespace::run(c()).boxed()),
         ("pvc-protection", crate::protection::run_claims(c()).boxed()),
         ("pv-protection", crate::protection::run_volumes(c()).boxed()),
+        ("volumeattributesclass-protection", crate::protection::run_classes(c()).boxed()),
         ("endpoint", crate::endpoints::run(c()).boxed()),
         ("endpointslice", crate::endpoints::run_slices(c()).boxed()),
         ("endpointslicemirroring", crate::endpoints::run_mirroring(c()).boxed()),

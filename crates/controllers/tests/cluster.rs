@@ -147,6 +147,12 @@ async fn a_claim_stays_as_long_as_a_pod_uses_it() {
     cluster.post("/api/v1/persistentvolumes", volume).await;
     cluster.delete("/api/v1/persistentvolumes/disk", "Background").await;
     cluster.gone("/api/v1/persistentvolumes/disk").await;
+
+    let classes = "/apis/storage.k8s.io/v1/volumeattributesclasses";
+    let class = json!({"metadata": {"name": "gold"}, "driverName": "d", "parameters": {"iops": "1"}});
+    cluster.post(classes, class).await;
+    cluster.delete(&format!("{classes}/gold"), "Background").await;
+    cluster.gone(&format!("{classes}/gold")).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! A metadata watch per resource that some quota counts, beside pods and services (upstream's `QuotaMonitor`): what
 //! goes makes room at once.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -100,10 +101,10 @@ impl Monitors {
             keep
         });
         for resource in wanted {
-            if !running.contains_key(&resource) {
+            if let Entry::Vacant(entry) = running.entry(resource) {
                 let token = stop.child_token();
-                self.watch(&resource, token.clone());
-                running.insert(resource, token);
+                self.watch(entry.key(), token.clone());
+                entry.insert(token);
             }
         }
         *self.known.write() = running.keys().cloned().collect();

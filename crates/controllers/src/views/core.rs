@@ -283,6 +283,11 @@ part!(
 );
 
 view!(
+    /// A class of attributes that volumes can change to.
+    VolumeAttributesClass, "storage.k8s.io", "v1", "volumeattributesclasses", ClusterResourceScope, {}
+);
+
+view!(
     /// A quota.
     ResourceQuota, "", "v1", "resourcequotas", NamespaceResourceScope, {
         /// The limits.
