@@ -23,7 +23,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     }
     let (Value::Object(current), Value::Object(mut patch)) = (object, patch) else { return Ok(()) };
     let patched = patch::strategic::apply(current, &mut patch, &lookup);
-    let _ = patch::strategic::go_print(&Value::Object(patch));
+    let _ = api::printf::go_print(&Value::Object(patch));
     if let Ok(patched) = patched {
         // An empty patch changes nothing.
         let none = patch::strategic::apply(patched.clone(), &mut api::Object::new(), &lookup).ok();

@@ -18,6 +18,7 @@ pub mod json;
 pub mod kinds;
 pub mod meta;
 pub mod names;
+pub mod printf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

@@ -3,6 +3,7 @@
 
 use api::Value;
 use api::field::{Error, ErrorList, Path};
+use api::printf::{go_print, go_type};
 
 use crate::definition::{Definition, Scale, Version};
 use crate::metadata::MetadataRule;
@@ -59,7 +60,7 @@ fn at<'a>(object: &'a Value, path: &str) -> Result<Option<&'a Value>, String> {
 }
 
 fn accessor_error(path: &str, value: &Value, expected: &str) -> String {
-    let (text, kind) = (go_text(value), go_type(value));
+    let (text, kind) = (go_print(value), go_type(value));
     format!("{path} accessor error: {text} is of the type {kind}, expected {expected}")
 }
 
@@ -78,35 +79,6 @@ fn replicas(object: &Value, path: &str, errors: &mut ErrorList) {
         Err(why) => (0, why),
     };
     errors.push(Error::invalid(&place, &shown.into(), why));
-}
-
-/// Go's `%v`.
-fn go_text(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(go_text).collect();
-            format!("[{}]", items.join(" "))
-        }
-        Value::Object(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(k, v)| format!("{k}:{}", go_text(v))).collect();
-            format!("map[{}]", fields.join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_i64() => "int64",
-        Value::Number(_) => "float64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 fn scale_status(scale: &Scale, object: &Value, errors: &mut ErrorList) {

@@ -14,6 +14,17 @@ pub struct Object {
     pub metadata: ObjectMeta,
 }
 
+/// What tells an object from others, and its version; everything else is dropped.
+pub fn identity(meta: ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        name: meta.name,
+        namespace: meta.namespace,
+        uid: meta.uid,
+        resource_version: meta.resource_version,
+        ..Default::default()
+    }
+}
+
 impl kube::Resource for Object {
     type DynamicType = Resource;
     type Scope = kube::core::DynamicResourceScope;

@@ -14,6 +14,7 @@
 
 use std::collections::HashSet;
 
+use api::printf::{go_print, go_print_object, go_type};
 use api::status::ApiError;
 use api::{Object, Value};
 
@@ -183,19 +184,6 @@ fn no_such_field<L: Lookup>(key: &str, schema: &L) -> ApiError {
     unexpected(format!("unable to find api field in struct {} for the json field \"{key}\"", schema.name()))
 }
 
-/// Go's `%v`: `map[a:1 b:[x y]]`, keys sorted.
-pub fn go_print(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" "))
-        }
-        Value::Object(fields) => go_print_object(fields),
-        other => other.to_string(),
-    }
-}
-
 /// Go's `%s`: what is no string says so.
 fn go_text(value: &Value) -> String {
     match value {
@@ -210,27 +198,11 @@ fn go_text(value: &Value) -> String {
     }
 }
 
-/// The Go type of a decoded value, as `%s` prints it.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "%!s(<nil>)",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
 /// `ErrBadArgType`.
 fn bad_type(expected: &str, got: &Value) -> ApiError {
-    unexpected(format!("expected a {expected}, but received a {}", go_type(got)))
-}
-
-fn go_print_object(fields: &Object) -> String {
-    let list: Vec<String> = fields.iter().map(|(k, v)| format!("{k}:{}", go_print(v))).collect();
-    format!("map[{}]", list.join(" "))
+    // Without a value there is no type that `%s` could print.
+    let got = if got.is_null() { "%!s(<nil>)" } else { go_type(got) };
+    unexpected(format!("expected a {expected}, but received a {got}"))
 }
 
 #[cfg(test)]

@@ -175,14 +175,14 @@ pub fn as_typed(
     }
     if patch_type == PatchType::Strategic {
         if let Some(why) = restore::misfit(&changed, &api::schema::Type::Struct(ty)) {
-            return Err(refuse(target, &patch::strategic::go_print(&patch.value), why));
+            return Err(refuse(target, &api::printf::go_print(&patch.value), why));
         }
         // Upstream knows the type of what it merged, whatever the patch called it.
         changed["kind"] = target.kind.into();
         changed["apiVersion"] = group_version(target.group, target.version).into();
     }
     let shown = || match patch_type {
-        PatchType::Strategic => patch::strategic::go_print(&patch.value),
+        PatchType::Strategic => api::printf::go_print(&patch.value),
         _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
     };
     let strictly = options.field_validation != codec::FieldValidation::Ignore;

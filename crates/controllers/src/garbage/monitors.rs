@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Collector;
 use super::graph::{Identity, Uid};
 use crate::discovery::{self, Resource};
-use crate::metadata::Object;
+use crate::metadata::{self, Object};
 
 /// Discovery is asked again when a definition changes, and this often in any case.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -23,16 +23,12 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// What is not needed to know who owns whom.
 fn slim(object: &mut Object) {
-    let meta = std::mem::take(&mut object.metadata);
+    let mut meta = std::mem::take(&mut object.metadata);
     object.metadata = ObjectMeta {
-        name: meta.name,
-        namespace: meta.namespace,
-        uid: meta.uid,
-        resource_version: meta.resource_version,
-        owner_references: meta.owner_references,
-        deletion_timestamp: meta.deletion_timestamp,
-        finalizers: meta.finalizers,
-        ..Default::default()
+        owner_references: meta.owner_references.take(),
+        deletion_timestamp: meta.deletion_timestamp.take(),
+        finalizers: meta.finalizers.take(),
+        ..metadata::identity(meta)
     };
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use client::informer::{Event, Informer, InformerOptions};
 use client::{GoError, Store};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Waker, counted, is_measured};
 use crate::discovery::{self, Resource};
-use crate::metadata::Object;
+use crate::metadata::{self, Object};
 use crate::views::ResourceQuota;
 
 /// Discovery is asked again this often, as upstream does: custom resources come and go.
@@ -161,12 +160,5 @@ fn watched(quotas: &Store<ResourceQuota>) -> Names {
 
 /// Only who went, and from where, is of interest.
 fn slim(object: &mut Object) {
-    let meta = std::mem::take(&mut object.metadata);
-    object.metadata = ObjectMeta {
-        name: meta.name,
-        namespace: meta.namespace,
-        uid: meta.uid,
-        resource_version: meta.resource_version,
-        ..Default::default()
-    };
+    object.metadata = metadata::identity(std::mem::take(&mut object.metadata));
 }

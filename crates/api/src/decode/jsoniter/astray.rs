@@ -28,6 +28,15 @@ impl Iter<'_> {
         is
     }
 
+    /// Whether a list or an object begins here that has something in it. Null and what is empty are read.
+    fn stray_begins(&mut self, open: u8, close: u8) -> bool {
+        let first = self.next();
+        if first == b'n' {
+            self.literal(b"ull");
+        }
+        first == open && self.next() != close
+    }
+
     pub(super) fn stray_string(&mut self) -> String {
         match self.next() {
             b'n' => self.literal(b"ull"),
@@ -87,12 +96,7 @@ impl Iter<'_> {
 
     pub(super) fn stray_structure(&mut self, id: StructId) {
         let of = self.schemas.get(id);
-        match self.next() {
-            b'{' => {}
-            b'n' => return self.literal(b"ull"),
-            _ => return,
-        }
-        if self.next() == b'}' {
+        if !self.stray_begins(b'{', b'}') {
             return;
         }
         loop {
@@ -130,12 +134,7 @@ impl Iter<'_> {
     }
 
     fn stray_list(&mut self, item: &Type) {
-        match self.next() {
-            b'[' => {}
-            b'n' => return self.literal(b"ull"),
-            _ => return,
-        }
-        if self.next() == b']' {
+        if !self.stray_begins(b'[', b']') {
             return;
         }
         loop {
@@ -147,12 +146,7 @@ impl Iter<'_> {
     }
 
     fn stray_map(&mut self, value: &Type) {
-        match self.next() {
-            b'{' => {}
-            b'n' => return self.literal(b"ull"),
-            _ => return,
-        }
-        if self.next() == b'}' {
+        if !self.stray_begins(b'{', b'}') {
             return;
         }
         loop {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use api::printf::{go_print, go_type};
 use api::{Object, Value};
 
 use super::{ScalarKind, Shape, TypeSchema, item_element};
@@ -97,7 +98,7 @@ fn wrong_scalar(kind: ScalarKind, value: &Value) -> Option<String> {
 
 /// Go's `%v` of upstream's wrapper.
 fn go_value(value: &Value) -> String {
-    format!("&{{{}}}", crate::strategic::go_print(value))
+    format!("&{{{}}}", go_print(value))
 }
 
 /// Go's `%#v`.
@@ -113,18 +114,5 @@ fn go_syntax(value: &Value) -> String {
         }
         Value::Null => "interface {}(nil)".to_owned(),
         other => api::field::go_value(other),
-    }
-}
-
-/// Go's `%T`.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }

@@ -1,0 +1,50 @@
+//! Decoded values as Go's `fmt` prints them: what stands in many of upstream's messages.
+
+use crate::{Object, Value};
+
+/// Go's `%v`: `map[a:1 b:[x y]]`, keys sorted.
+pub fn go_print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" "))
+        }
+        Value::Object(fields) => go_print_object(fields),
+        other => other.to_string(),
+    }
+}
+
+/// [`go_print`] of an object.
+pub fn go_print_object(fields: &Object) -> String {
+    let list: Vec<String> = fields.iter().map(|(k, v)| format!("{k}:{}", go_print(v))).collect();
+    format!("map[{}]", list.join(" "))
+}
+
+/// Go's `%T`.
+pub fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        // What does not fit is read as a float.
+        Value::Number(n) if n.is_i64() => "int64",
+        Value::Number(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_printed_as_go_prints_them() {
+        assert_eq!(go_print(&json!({"b": [null, "x", 1.5], "a": true})), "map[a:true b:[<nil> x 1.5]]");
+        let types: Vec<&str> =
+            [json!(null), json!(1), json!(1.0), json!(u64::MAX), json!([])].iter().map(go_type).collect();
+        assert_eq!(types, ["<nil>", "int64", "float64", "float64", "[]interface {}"]);
+    }
+}
