@@ -8,6 +8,7 @@ use std::{
 use k8s_openapi::api::core::v1::Taint;
 
 use crate::{
+    nominated::Nominated,
     pod::{HostPort, PodInfo},
     resources::Resources,
     selector::Labels,
@@ -120,6 +121,8 @@ pub struct Cluster {
     by_name: HashMap<String, usize>,
     /// Pods on nodes that do not exist (yet, or any more).
     orphans: HashMap<String, Vec<Arc<PodInfo>>>,
+    /// Pods that others make room for.
+    pub nominated: Nominated,
     /// The labels of namespaces.
     pub namespaces: BTreeMap<String, Labels>,
     /// On how many nodes each image is.

@@ -19,7 +19,7 @@ use crate::{
     cluster::Cluster,
     plugins::volumes,
     pod::PodInfo,
-    preempt::{Plan, preempt},
+    preempt::{NoPlan, Plan, preempt},
     queue::{Entry, Queue, Wake},
     schedule::{Chance, Placement, Reasons, schedule},
     views::{Claim, Namespace, Node, PersistentVolume, Pod, StorageClass},
@@ -193,8 +193,11 @@ impl Engine {
             let waiting = pod.metadata.deletion_timestamp.is_some() || !pod.spec.scheduling_gates.is_empty();
             if !ours || waiting {
                 self.queue.remove(&pod.key());
+                self.no_longer_nominated(&pod);
             } else if known.is_none() {
-                self.queue.add(Arc::new(PodInfo::new(pod)), now);
+                let info = Arc::new(PodInfo::new(pod));
+                self.cluster.nominated.seen(&info);
+                self.queue.add(info, now);
             }
             return;
         }
@@ -203,6 +206,7 @@ impl Engine {
             self.cluster.remove_pod(&known.node.clone(), pod.uid());
         }
         self.queue.remove(&pod.key());
+        self.cluster.nominated.remove(pod.uid());
         self.on_nodes.insert(pod.uid().to_owned(), OnNode { node: node.clone(), assumed: false });
         self.cluster.add_pod(&node, Arc::new(PodInfo::new(pod)));
         if arrived {
@@ -210,8 +214,16 @@ impl Engine {
         }
     }
 
+    /// Others may have the room that was kept for a pod.
+    fn no_longer_nominated(&mut self, pod: &Pod) {
+        if self.cluster.nominated.remove(pod.uid()) {
+            self.queue.wake(Wake::PodRemoved, Instant::now());
+        }
+    }
+
     fn pod_gone(&mut self, pod: &Pod) {
         self.queue.remove(&pod.key());
+        self.no_longer_nominated(pod);
         self.provisioning.retain(|waiting| waiting.entry.pod.pod.uid() != pod.uid());
         if let Some(known) = self.on_nodes.remove(pod.uid()) {
             self.cluster.remove_pod(&known.node, pod.uid());
@@ -232,6 +244,7 @@ impl Engine {
         let nodes = self.cluster.nodes.len().max(1);
         self.next_start = (self.next_start + placement.evaluated) % nodes;
         let pod = entry.pod.clone();
+        self.cluster.nominated.remove(pod.pod.uid());
         self.cluster.add_pod(&placement.node, pod.clone());
         self.on_nodes
             .insert(pod.pod.uid().to_owned(), OnNode { node: placement.node.clone(), assumed: true });
@@ -329,18 +342,23 @@ impl Engine {
     fn reject(&mut self, entry: Entry, reasons: &Reasons) {
         let pod = entry.pod.clone();
         let mut nominated = None;
-        let told = if reasons.nodes == 0 {
-            String::new()
-        } else {
+        let mut told = String::new();
+        if reasons.nodes > 0 {
             match preempt(&pod, &self.cluster, reasons) {
                 Ok(plan) => {
                     nominated = Some(plan.node.clone());
+                    self.give_way(&pod, &plan.node);
+                    self.cluster.nominated.add(pod.clone(), &plan.node);
                     self.evict(&pod.pod, plan);
-                    String::new()
                 }
-                Err(told) => told,
+                Err(NoPlan { told: why, hopeless }) => {
+                    if hopeless && self.cluster.nominated.remove(pod.pod.uid()) {
+                        nominated = Some(String::new());
+                    }
+                    told = why;
+                }
             }
-        };
+        }
         let message = reasons.message(&told);
         tracing::debug!("Unable to schedule pod {}; waiting: {message}", pod.pod.key());
         self.recorder.event_ref(
@@ -353,7 +371,18 @@ impl Engine {
         self.queue.rejected(entry, reasons.plugins.clone(), Instant::now());
     }
 
-    /// Writes the PodScheduled condition (and the nominated node) when they are not there already.
+    /// Less important pods that waited for the node look for another one.
+    fn give_way(&mut self, to: &PodInfo, node: &str) {
+        let less = |other: &&Arc<PodInfo>| other.pod.priority() < to.pod.priority();
+        let losers: Vec<Arc<Pod>> =
+            self.cluster.nominated.on(node).iter().filter(less).map(|other| other.pod.clone()).collect();
+        for pod in losers {
+            self.cluster.nominated.remove(pod.uid());
+            self.write_status(&pod, serde_json::json!({ "nominatedNodeName": null }));
+        }
+    }
+
+    /// Writes the PodScheduled condition (and the nominated node, empty for none any more) when they are not there already.
     fn note(&self, pod: &Arc<Pod>, message: String, nominated: Option<String>) {
         let before = pod.condition("PodScheduled");
         let same = before
@@ -373,8 +402,13 @@ impl Engine {
         }
         let mut status = serde_json::json!({ "conditions": [condition] });
         if let Some(node) = nominated {
+            let node = Some(node).filter(|node| !node.is_empty());
             status["nominatedNodeName"] = node.into();
         }
+        self.write_status(pod, status);
+    }
+
+    fn write_status(&self, pod: &Arc<Pod>, status: serde_json::Value) {
         let (client, pod) = (self.client.clone(), pod.clone());
         tokio::spawn(async move {
             if let Err(err) = patch_status(&client, &pod, status).await

@@ -16,6 +16,7 @@
 
 pub mod cluster;
 mod engine;
+pub mod nominated;
 mod options;
 pub mod plugins;
 pub mod pod;

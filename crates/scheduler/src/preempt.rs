@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     cluster::Cluster,
-    plugins::{filter, pre_filter},
+    nominated::filter_with_nominated,
+    plugins::pre_filter,
     pod::PodInfo,
     schedule::{Reasons, histogram},
 };
@@ -23,19 +24,33 @@ pub(crate) struct Plan {
     pub(crate) victims: Vec<Arc<PodInfo>>,
 }
 
-/// Finds a node to clear, or says why there is none, in upstream's words.
-pub(crate) fn preempt(pod: &PodInfo, cluster: &Cluster, reasons: &Reasons) -> Result<Plan, String> {
-    let refuse = |why: String| Err(format!("{NO_CLAIMS}, preemption: {why}"));
+/// Why no node is cleared.
+#[derive(Debug)]
+pub(crate) struct NoPlan {
+    /// In upstream's words.
+    pub(crate) told: String,
+    /// No node can be cleared at all: the pod no longer waits for the one that was.
+    pub(crate) hopeless: bool,
+}
+
+/// Finds a node to clear.
+pub(crate) fn preempt(pod: &PodInfo, cluster: &Cluster, reasons: &Reasons) -> Result<Plan, NoPlan> {
+    let refuse =
+        |why: String, hopeless| Err(NoPlan { told: format!("{NO_CLAIMS}, preemption: {why}"), hopeless });
     if pod.pod.spec.preemption_policy.as_deref() == Some("Never") {
-        return refuse("not eligible due to preemptionPolicy=Never.".into());
+        return refuse("not eligible due to preemptionPolicy=Never.".into(), false);
     }
-    let nominated = &pod.pod.status.nominated_node_name;
-    if let Some(node) = cluster.node(nominated) {
+    // A node that could not be helped by removing pods is not waited for.
+    let may_help = |node: &str| {
+        !reasons.rejections.iter().any(|(name, rejection)| name == node && !rejection.preemptible)
+    };
+    let nominated = cluster.nominated.node_of(pod).filter(|node| may_help(node));
+    if let Some(node) = nominated.and_then(|node| cluster.node(node)) {
         let leaving = |other: &Arc<PodInfo>| {
             other.pod.priority() < pod.pod.priority() && other.pod.metadata.deletion_timestamp.is_some()
         };
         if node.pods.iter().any(leaving) {
-            return refuse("not eligible due to a terminating pod on the nominated node.".into());
+            return refuse("not eligible due to a terminating pod on the nominated node.".into(), false);
         }
     }
     let mut told: Vec<String> = Vec::new();
@@ -63,11 +78,10 @@ pub(crate) fn preempt(pod: &PodInfo, cluster: &Cluster, reasons: &Reasons) -> Re
     };
     match plans.into_iter().min_by_key(key) {
         Some(plan) => Ok(plan),
-        None => refuse(format!(
-            "0/{} nodes are available:{}",
-            reasons.nodes,
-            histogram(told.iter().map(String::as_str))
-        )),
+        None => {
+            let told = histogram(told.iter().map(String::as_str));
+            refuse(format!("0/{} nodes are available:{told}", reasons.nodes), true)
+        }
     }
 }
 
@@ -86,7 +100,7 @@ fn clear(pod: &PodInfo, cluster: &Cluster, name: &str) -> Result<Plan, Vec<Strin
     let mut trial = cluster.clone();
     let fits = |trial: &Cluster| -> Result<(), Vec<String>> {
         let pre = pre_filter(pod, trial).map_err(|(_, reason)| vec![reason])?;
-        filter(pod, &trial.nodes[index], &pre)
+        filter_with_nominated(pod, trial, &trial.nodes[index], &pre)
             .map_err(|rejection| rejection.reasons.into_iter().map(Into::into).collect())
     };
     for other in &lower {

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, collections::BTreeSet};
 
 use crate::{
     cluster::{Cluster, NodeInfo},
-    plugins::{Plugin, Rejection, filter, pre_filter, score},
+    nominated::filter_with_nominated,
+    plugins::{Plugin, Rejection, pre_filter, score},
     pod::PodInfo,
 };
 
@@ -62,6 +63,13 @@ pub fn schedule(pod: &PodInfo, cluster: &Cluster, chance: Chance) -> Result<Plac
             return Err(reasons);
         }
     };
+    // The room that was made for it is looked at first.
+    let nominated = cluster.nominated.node_of(pod).and_then(|node| cluster.node(node));
+    if let Some(node) = nominated
+        && filter_with_nominated(pod, cluster, node, &pre).is_ok()
+    {
+        return Ok(Placement { node: node.name.clone(), evaluated: 0 });
+    }
     let all = cluster.nodes.len();
     let enough = feasible_wanted(all);
     let mut feasible: Vec<&NodeInfo> = Vec::with_capacity(enough.min(all));
@@ -69,7 +77,7 @@ pub fn schedule(pod: &PodInfo, cluster: &Cluster, chance: Chance) -> Result<Plac
     for offset in 0..all {
         let node = &cluster.nodes[(chance.start + offset) % all];
         evaluated += 1;
-        match filter(pod, node, &pre) {
+        match filter_with_nominated(pod, cluster, node, &pre) {
             Ok(()) => feasible.push(node),
             Err(rejection) => {
                 if feasible.is_empty() {

@@ -56,7 +56,7 @@ fn place(pod: &PodInfo, cluster: &Cluster) -> String {
 fn message(pod: &PodInfo, cluster: &Cluster) -> String {
     let reasons = schedule(pod, cluster, Chance::default()).unwrap_err();
     let told = preempt(pod, cluster, &reasons).map(|plan| format!("{plan:?}"));
-    reasons.message(&told.err().unwrap_or_default())
+    reasons.message(&told.err().map(|none| none.told).unwrap_or_default())
 }
 
 #[test]
@@ -224,13 +224,88 @@ fn hard_topology_spread() {
     );
 }
 
+fn with(name: &str, cpu: &str, priority: i32) -> Arc<PodInfo> {
+    let spec =
+        serde_json::json!({"priority": priority, "containers": [{"resources": {"requests": {"cpu": cpu}}}]});
+    pod(name, serde_json::json!({"metadata": {}, "spec": spec}))
+}
+
+/// As the conformance test "runs ReplicaSets to verify preemption running path" has it: controllers make the victims
+/// anew at once.
+#[test]
+fn room_that_was_made_for_a_pod_is_kept_for_it() {
+    let mut cluster = plain(1);
+    for (name, cpu, priority) in [("one", "400m", 1), ("two", "600m", 2), ("three", "900m", 3)] {
+        cluster.add_pod("n1", with(name, cpu, priority));
+    }
+    let urgent = with("urgent", "1", 4);
+    let reasons = schedule(&urgent, &cluster, Chance::default()).unwrap_err();
+    let plan = preempt(&urgent, &cluster, &reasons).unwrap();
+    let victims: Vec<&str> = plan.victims.iter().map(|victim| victim.pod.uid()).collect();
+    assert_eq!(victims, ["uid-two", "uid-one"]);
+    cluster.nominated.add(urgent.clone(), &plan.node);
+    for victim in victims {
+        cluster.remove_pod("n1", victim);
+    }
+
+    assert_eq!(
+        message(&with("again", "400m", 1), &cluster),
+        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: \
+         0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    );
+    assert_eq!(
+        place(&with("more-urgent", "1", 5), &cluster),
+        "n1",
+        "it need not wait for less important ones"
+    );
+    assert_eq!(place(&urgent, &cluster), "n1");
+    assert!(cluster.nominated.remove("uid-urgent"));
+    assert_eq!(place(&with("again", "400m", 1), &cluster), "n1");
+}
+
+#[test]
+fn the_node_that_was_cleared_is_taken_before_emptier_ones() {
+    let mut cluster = plain(3);
+    cluster.add_pod("n2", with("other", "1", 0));
+    let urgent = with("urgent", "1", 4);
+    assert_ne!(place(&urgent, &cluster), "n2");
+    cluster.nominated.add(urgent.clone(), "n2");
+    assert_eq!(place(&urgent, &cluster), "n2");
+}
+
+#[test]
+fn a_guest_that_wants_no_neighbours_keeps_them_away() {
+    let mut cluster = plain(1);
+    let guest = serde_json::json!({"metadata": {}, "spec": {"priority": 9, "affinity": {"podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}]}}}});
+    cluster.nominated.add(pod("guest", guest), "n1");
+    let web = pod("web", serde_json::json!({"metadata": {"labels": {"app": "web"}}}));
+    let reasons = schedule(&web, &cluster, Chance::default()).unwrap_err();
+    assert_eq!(
+        reasons.message(""),
+        "0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules."
+    );
+}
+
+#[test]
+fn a_nomination_stays_until_the_api_server_has_told_it_and_takes_it_back() {
+    let told =
+        |node: &str| pod("p", serde_json::json!({"metadata": {}, "status": {"nominatedNodeName": node}}));
+    let mut nominated = crate::nominated::Nominated::default();
+    nominated.add(told(""), "n1");
+    nominated.seen(&told(""));
+    assert_eq!(nominated.node_of(&told("")), Some("n1"), "our decision is not known there yet");
+    nominated.seen(&told("n1"));
+    assert_eq!(nominated.on("n1").len(), 1);
+    nominated.seen(&told(""));
+    assert_eq!(nominated.node_of(&told("")), None);
+    assert!(nominated.on("n1").is_empty());
+}
+
 #[test]
 fn preemption_takes_as_little_as_it_needs() {
     let mut cluster = plain(2);
-    let with = |name: &str, cpu: &str, priority: i32| {
-        let spec = serde_json::json!({"priority": priority, "containers": [{"resources": {"requests": {"cpu": cpu}}}]});
-        pod(name, serde_json::json!({"metadata": {}, "spec": spec}))
-    };
     cluster.add_pod("n1", with("low", "1", 1));
     cluster.add_pod("n1", with("lower", "1", 0));
     cluster.add_pod("n2", with("high", "2", 100));
