@@ -149,7 +149,16 @@ impl Prepared {
             Some(tls) => Some((bind(options.bind_address, options.secure_port).await?, tls)),
             None => None,
         };
-        let background = start(&server, CancellationToken::new(), &stop);
+        let seeded = CancellationToken::new();
+        let background = start(&server, seeded.clone(), &stop);
+        // What follows is another kind of work than starting was.
+        let stopping = stop.clone();
+        background.spawn(async move {
+            tokio::select! {
+                () = seeded.cancelled() => pages::release(),
+                () = stopping.cancelled() => {}
+            }
+        });
         let listeners = TaskTracker::new();
         if let Some(listener) = insecure {
             tracing::info!(address = ?listener.local_addr().ok(), "Serving insecurely");

@@ -4,8 +4,12 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::{logs, panics};
+
+/// By then a daemon has done what it does once.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 /// Runs the program that the process was called as. `BINARY NAME …` is the same as `NAME …`.
 ///
@@ -53,7 +57,14 @@ where
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(async { program().await }) {
+    let run = async {
+        tokio::spawn(async {
+            tokio::time::sleep(SETTLED_AFTER).await;
+            pages::release();
+        });
+        program().await
+    };
+    match runtime.block_on(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             tracing::error!("{e}");
