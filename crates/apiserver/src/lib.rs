@@ -23,6 +23,7 @@ pub mod encoding;
 pub mod handlers;
 pub mod health;
 pub mod http;
+mod in_process;
 pub mod metrics;
 pub mod negotiate;
 pub mod openapi;
@@ -33,6 +34,7 @@ pub mod request;
 mod run;
 mod server;
 
+pub use in_process::InProcess;
 /// The allocator of every program that holds an API server: glibc's keeps what a burst of requests took.
 pub use mimalloc::MiMalloc as Allocator;
 pub use options::Options;

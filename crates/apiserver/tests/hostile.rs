@@ -4,21 +4,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::http::listen::{self, Peer};
-use apiserver::{Options, Server};
+use apiserver::{InProcess, Options, Server};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use store::MemoryStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -30,13 +27,7 @@ const HANG: Duration = Duration::from_secs(120);
 struct Cluster {
     server: Server,
     address: SocketAddr,
-    stop: CancellationToken,
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    _running: InProcess,
 }
 
 impl Cluster {
@@ -45,21 +36,14 @@ impl Cluster {
     }
 
     async fn with(change: impl FnOnce(&mut Options)) -> Cluster {
-        let (stop, seeded) = (CancellationToken::new(), CancellationToken::new());
-        let mut options = Options {
-            service_cluster_ip_range: "10.0.0.0/24".into(),
-            disable_admission_plugins: vec!["ServiceAccount".into()],
-            cert_dir: "/nonexistent".into(),
-            ..Options::default()
-        };
+        let mut options = InProcess::options();
         change(&mut options);
-        let server = Server::new(options, Arc::new(MemoryStore::new()), stop.clone()).unwrap();
-        apiserver::start(&server, seeded.clone(), &stop);
-        seeded.cancelled().await;
+        let running = InProcess::start(options).await.unwrap();
+        let server = running.server().clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(listen::serve(server.clone(), listener, None, stop.clone()));
-        Cluster { server, address, stop }
+        tokio::spawn(listen::serve(server.clone(), listener, None, running.stop().clone()));
+        Cluster { server, address, _running: running }
     }
 
     /// Sends bytes as they are, and reads until the server closes.

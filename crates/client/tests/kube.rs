@@ -4,10 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use apiserver::Server;
+use apiserver::InProcess;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, ServiceAccount};
@@ -23,35 +22,17 @@ use kube::runtime::wait::{await_condition, conditions, delete::delete_and_finali
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Error, ResourceExt};
 use serde_json::json;
-use store::MemoryStore;
-use tokio_util::sync::CancellationToken;
 
 /// A server, and a client of it.
 struct Cluster {
     client: Client,
-    stop: CancellationToken,
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    _running: InProcess,
 }
 
 impl Cluster {
     async fn start() -> Self {
-        let stop = CancellationToken::new();
-        let seeded = CancellationToken::new();
-        let options = apiserver::Options {
-            service_cluster_ip_range: "10.0.0.0/24".into(),
-            disable_admission_plugins: vec!["ServiceAccount".into()],
-            cert_dir: "/nonexistent".into(),
-            ..Default::default()
-        };
-        let server = Server::new(options, Arc::new(MemoryStore::new()), stop.clone()).unwrap();
-        apiserver::start(&server, seeded.clone(), &stop);
-        seeded.cancelled().await;
-        Self { client: client::in_process_as(server, "kube-test"), stop }
+        let running = InProcess::start(InProcess::options()).await.unwrap();
+        Self { client: client::in_process_as(running.server().clone(), "kube-test"), _running: running }
     }
 
     fn maps(&self) -> Api<ConfigMap> {

@@ -204,12 +204,9 @@ async fn fetch<T: serde::de::DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use apiserver::Server;
+    use apiserver::InProcess;
     use http::{HeaderValue, Request, header};
     use kube::client::Body;
-    use tokio_util::sync::CancellationToken;
     use tower::ServiceExt;
 
     use super::*;
@@ -217,12 +214,8 @@ mod tests {
     /// Fifty requests were sent for every round of emptying a namespace.
     #[tokio::test]
     async fn the_whole_document_tells_what_the_single_ones_tell() {
-        let stop = CancellationToken::new();
-        let seeded = CancellationToken::new();
-        let options = apiserver::Options { cert_dir: "/nonexistent".into(), ..Default::default() };
-        let server = Server::new(options, Arc::new(store::MemoryStore::new()), stop.clone()).unwrap();
-        apiserver::start(&server, seeded.clone(), &stop);
-        seeded.cancelled().await;
+        let running = InProcess::start(InProcess::options()).await.unwrap();
+        let server = running.server().clone();
         let (mut whole, failed) = resources(&client::in_process_as(server.clone(), "test")).await.unwrap();
         assert_eq!(failed, None);
         let old = tower::service_fn(move |mut request: Request<Body>| {
@@ -238,6 +231,5 @@ mod tests {
             list.sort_by_key(|r| (r.group.clone(), r.plural.clone()));
         }
         assert_eq!(whole, single);
-        stop.cancel();
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! What there is to delete is asked from discovery each time: custom resources come and go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use client::controller::Outcome;
+use client::informer::Event;
 use client::queue::WorkQueue;
 use client::{ErrorExt, GoError, ObjectKey};
 use kube::Client;
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use crate::api;
 use crate::context::{Context, synced};
 use crate::discovery::{self, Resource};
-use crate::views::Namespace;
+use crate::views::{Namespace, Pod};
 
 const FINALIZER: &str = "kubernetes";
 
@@ -44,6 +46,18 @@ pub async fn run(context: Context) {
     if !synced(&context.stop, &[&namespaces]).await {
         return;
     }
+    // Most wait for pods that end: the last one tells.
+    let pods = context.informers.of::<Pod>();
+    let (q, known, left) = (queue.clone(), namespaces.store().clone(), pods.store().clone());
+    pods.add_handler(move |event| {
+        let Event::Deleted(pod) = event else { return };
+        let name = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let key = ObjectKey::cluster(name);
+        let goes = |namespace: Arc<Namespace>| namespace.metadata.deletion_timestamp.is_some();
+        if known.get(&key).is_some_and(goes) && left.in_namespace(name).is_empty() {
+            q.add(key);
+        }
+    });
     let client = context.client.clone();
     client::controller::run("namespace-controller", queue, 5, context.stop, move |key| {
         let (client, store) = (client.clone(), namespaces.store().clone());

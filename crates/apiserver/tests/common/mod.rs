@@ -7,26 +7,19 @@ pub(crate) mod events;
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use apiserver::{Options, Server};
+use apiserver::{InProcess, Options, Server};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use store::{MemoryStore, Store};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// A seeded server; it ends with the value.
 pub(crate) struct Cluster {
     /// The server.
     pub(crate) server: Server,
-    stop: CancellationToken,
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    _running: InProcess,
 }
 
 /// A whole answer.
@@ -59,12 +52,7 @@ impl Answer {
 impl Cluster {
     /// What the tests' servers are started with.
     pub(crate) fn options() -> Options {
-        Options {
-            service_cluster_ip_range: "10.0.0.0/16".into(),
-            disable_admission_plugins: vec!["ServiceAccount".into()],
-            cert_dir: "/nonexistent".into(),
-            ..Options::default()
-        }
+        InProcess::options()
     }
 
     /// A server with these options on the memory store.
@@ -79,12 +67,8 @@ impl Cluster {
 
     /// Starts a server on a store and waits until it is seeded.
     pub(crate) async fn start_on(store: Arc<dyn Store>, options: Options) -> Cluster {
-        let stop = CancellationToken::new();
-        let seeded = CancellationToken::new();
-        let server = Server::new(options, store, stop.clone()).unwrap();
-        apiserver::start(&server, seeded.clone(), &stop);
-        seeded.cancelled().await;
-        Cluster { server, stop }
+        let running = InProcess::start_on(store, options).await.unwrap();
+        Cluster { server: running.server().clone(), _running: running }
     }
 
     /// Sends a request and gives the answer as it begins.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use apiserver::Server;
+use apiserver::{InProcess, Server};
 use client::informer::{Event, Informer, InformerOptions};
 use controllers::views::Pod;
 use http::{Method, Request, Response, StatusCode};
@@ -12,7 +12,6 @@ use http_body_util::{BodyExt, Either, Full};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use store::MemoryStore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -25,14 +24,7 @@ pub(crate) enum Faults {
 }
 
 pub(crate) struct Cluster {
-    server: Server,
-    stop: CancellationToken,
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    api: InProcess,
 }
 
 /// The objects of a list.
@@ -48,26 +40,16 @@ pub(crate) fn is_empty(list: &Value) -> bool {
 impl Cluster {
     /// An API server and the controllers.
     pub(crate) async fn start(faults: Faults) -> Self {
-        let stop = CancellationToken::new();
-        let seeded = CancellationToken::new();
-        let options = apiserver::Options {
-            service_cluster_ip_range: "10.0.0.0/24".into(),
-            disable_admission_plugins: vec!["ServiceAccount".into()],
-            cert_dir: "/nonexistent".into(),
-            ..Default::default()
-        };
-        let server = Server::new(options, Arc::new(MemoryStore::new()), stop.clone()).unwrap();
-        apiserver::start(&server, seeded.clone(), &stop);
-        seeded.cancelled().await;
-        let cluster = Self { server, stop };
+        let api = InProcess::start(InProcess::options()).await.unwrap();
+        let cluster = Self { api };
         let mut options = controllers::Options::default();
         options.port = 0;
-        tokio::spawn(controllers::run_with(cluster.client(faults), options, cluster.stop.clone()));
+        tokio::spawn(controllers::run_with(cluster.client(faults), options, cluster.api.stop().clone()));
         cluster
     }
 
     fn client(&self, faults: Faults) -> Client {
-        let (server, count) = (self.server.clone(), Arc::new(AtomicUsize::new(0)));
+        let (server, count) = (self.api.server().clone(), Arc::new(AtomicUsize::new(0)));
         client::in_process_as(
             tower::service_fn(move |request: Request<Body>| {
                 let (server, turn) = (server.clone(), count.fetch_add(1, Ordering::Relaxed));
@@ -93,7 +75,7 @@ impl Cluster {
         let bytes = body.map(|body| body.to_string()).unwrap_or_default();
         let request = Request::builder().method(method).uri(path).header("content-type", kind);
         let request = request.body(Full::new(bytes::Bytes::from(bytes))).unwrap();
-        let response = self.server.clone().oneshot(request).await.unwrap();
+        let response = self.api.server().clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or_default())
@@ -157,12 +139,12 @@ impl Cluster {
     /// A hollow node: it takes every pod that has no node, says that it runs (or ended, when its command is `true`),
     /// and lets go of it when it is deleted.
     pub(crate) async fn node(&self, name: &str) -> Node {
-        let stop = self.stop.child_token();
+        let stop = self.api.stop().child_token();
         self.post("/api/v1/nodes", json!({"metadata": {"name": name}})).await;
         let pods = Informer::<Pod>::new(self.client(Faults::None), InformerOptions::default());
         let mut events = pods.subscribe();
         pods.spawn(stop.clone());
-        let kubelet = Kubelet { server: self.server.clone(), name: name.to_owned() };
+        let kubelet = Kubelet { server: self.api.server().clone(), name: name.to_owned() };
         kubelet.beat().await;
         let stopped = stop.clone();
         tokio::spawn(async move {
