@@ -53,8 +53,9 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         let mut again = new.clone();
         let unknown = resource::coerce(&definition, version, &mut again);
         assert_eq!((&again, unknown), (&new, Ok(Vec::new())), "coerced twice");
-        let _ = resource::validate(version, &new, None, validation::validate_embedded_meta);
-        let _ = resource::validate(version, &new, Some(&new), validation::validate_embedded_meta);
+        let _ = resource::validate(version, &new, None);
+        let _ = resource::validate_inside(version, &new, None, validation::validate_embedded_meta);
+        let _ = resource::validate(version, &new, Some(&new));
         let _ = resource::validate_status(version, &new, &new);
         let printer = printers::Printer::custom(&version.columns);
         if let Ok(printer) = printer {

@@ -93,9 +93,8 @@ fn scale_status(scale: &Scale, object: &Value, errors: &mut ErrorList) {
     errors.push(Error::invalid(&Path::new(&dotted), &Value::from(""), why));
 }
 
-/// What is wrong with a new or changed resource of a version, its own metadata aside; `rule` is for the metadata of
-/// resources inside it.
-pub fn validate(version: &Version, object: &Value, old: Option<&Value>, rule: MetadataRule) -> ErrorList {
+/// What is wrong with the values of a new or changed resource of a version, its own metadata aside.
+pub fn validate(version: &Version, object: &Value, old: Option<&Value>) -> ErrorList {
     let mut errors = ErrorList::new();
     if let Some(schema) = &version.schema {
         errors.extend(validate::validate(schema, object, old, None));
@@ -104,6 +103,18 @@ pub fn validate(version: &Version, object: &Value, old: Option<&Value>, rule: Me
         replicas(object, &scale.replicas, &mut errors);
         scale_status(scale, object, &mut errors);
     }
+    errors
+}
+
+/// What is wrong with resources and lists inside it, which is asked of a resource of a wrong kind too; `rule` is for
+/// the metadata of resources inside it.
+pub fn validate_inside(
+    version: &Version,
+    object: &Value,
+    old: Option<&Value>,
+    rule: MetadataRule,
+) -> ErrorList {
+    let mut errors = ErrorList::new();
     let Some(schema) = &version.schema else { return errors };
     for property in schema.properties.keys() {
         if let (Some(value), Some(below)) = (object.get(property), schema.properties.get(property)) {
@@ -115,6 +126,19 @@ pub fn validate(version: &Version, object: &Value, old: Option<&Value>, rule: Me
         errors.extend(list_types::validate(schema, object));
     }
     errors
+}
+
+/// Upstream does not ask rules of an object that has mistakes which may confuse them, and says so.
+pub fn note_unasked_rules(version: &Version, errors: &mut ErrorList) {
+    let blocks = |e: &Error| {
+        use api::field::ErrorType::{NotSupported, Required, TooLong, TooMany, TypeInvalid};
+        matches!(e.kind, NotSupported | Required | TooLong | TooMany | TypeInvalid)
+    };
+    if version.schema.as_ref().is_some_and(|s| s.has_rules) && errors.iter().any(blocks) {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing \
+                   errors to complete validation";
+        errors.push(Error::invalid(&Path::new("<nil>"), &Value::Null, why));
+    }
 }
 
 /// What is wrong with a changed status.
@@ -135,4 +159,34 @@ pub fn validate_status(version: &Version, object: &Value, old: &Value) -> ErrorL
         errors.extend(list_types::validate(schema, object));
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Rules were never mentioned.
+    #[test]
+    fn rules_are_not_asked_of_what_lacks_something() {
+        let crd = |rules: Value| {
+            json!({"spec": {"group": "g", "versions": [{"name": "v1", "served": true, "storage": true, "schema": {
+                "openAPIV3Schema": {"type": "object", "properties": {"a": {"type": "string", "x-kubernetes-validations": rules}}}}}]},
+                "status": {"acceptedNames": {"kind": "K", "plural": "ks"}}})
+        };
+        let told = |rules: Value, value: Value| {
+            let definition = Definition::parse(&crd(rules)).unwrap();
+            let version = &definition.versions[0];
+            let mut errors = validate(version, &json!({"a": value}), None);
+            note_unasked_rules(version, &mut errors);
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let some = json!([{"rule": "true"}]);
+        assert_eq!(told(some.clone(), json!(1)).len(), 2);
+        assert!(
+            told(some.clone(), json!(1))[1].starts_with("<nil>: Invalid value: null: some validation rules")
+        );
+        assert_eq!(told(json!([]), json!(1)).len(), 1);
+        assert!(told(some, json!("x")).is_empty());
+    }
 }

@@ -94,6 +94,8 @@ pub struct Schema {
     pub list_map_keys: Vec<String>,
     /// `x-kubernetes-map-type`.
     pub map_type: Option<String>,
+    /// Whether it or a schema inside it has `x-kubernetes-validations`.
+    pub has_rules: bool,
 }
 
 fn flag(of: &Object, name: &str) -> bool {
@@ -151,7 +153,7 @@ impl Schema {
             _ => None,
         });
         let pattern = text(of, "pattern").filter(|p| !p.is_empty());
-        Schema {
+        let mut schema = Schema {
             format: formats(&types, &text(of, "format").unwrap_or_default()),
             types,
             nullable: flag(of, "nullable"),
@@ -181,7 +183,23 @@ impl Schema {
             list_type: text(of, "x-kubernetes-list-type"),
             list_map_keys: texts(of, "x-kubernetes-list-map-keys"),
             map_type: text(of, "x-kubernetes-map-type"),
-        }
+            has_rules: false,
+        };
+        let own = of.get("x-kubernetes-validations").and_then(Value::as_array);
+        schema.has_rules = own.is_some_and(|rules| !rules.is_empty()) || schema.parts().any(|s| s.has_rules);
+        schema
+    }
+
+    /// The schemas right inside this one, as far as values have their rules.
+    fn parts(&self) -> impl Iterator<Item = &Schema> {
+        let additional = self.additional.iter().filter_map(|a| a.schema.as_deref());
+        let several = self.all_of.iter().chain(&self.any_of).chain(&self.one_of);
+        self.properties
+            .values()
+            .chain(additional)
+            .chain(self.items.as_deref())
+            .chain(several)
+            .chain(self.not.as_deref())
     }
 
     /// What a field's value looks like, if that is known.

@@ -13,12 +13,14 @@ pub struct Typed<'a> {
     ty: &'a Type,
     /// The field itself says that its object is owned as a whole.
     atomic: bool,
+    /// It says the opposite, whatever the type says.
+    granular: bool,
 }
 
 impl<'a> Typed<'a> {
     /// A type.
     pub fn new(schemas: &'a Schemas, ty: &'a Type) -> Typed<'a> {
-        Typed { schemas, ty, atomic: false }
+        Typed { schemas, ty, atomic: false, granular: false }
     }
 
     fn declared(&self, name: &str) -> Option<&'a Field> {
@@ -32,7 +34,7 @@ impl<'a> Typed<'a> {
     }
 
     fn of(&self, field: &'a Field) -> Typed<'a> {
-        Typed { schemas: self.schemas, ty: &field.ty, atomic: field.atomic }
+        Typed { schemas: self.schemas, ty: &field.ty, atomic: field.atomic, granular: field.granular }
     }
 }
 
@@ -40,13 +42,14 @@ impl Lookup for Typed<'_> {
     fn field(&self, name: &str) -> Option<FieldMeta<Self>> {
         let plain = |schema| FieldMeta { schema, merge: false, replace: false, merge_key: None };
         match self.ty {
-            Type::Map(map) => Some(plain(Typed { schemas: self.schemas, ty: &map.value, atomic: false })),
-            // Below what the schema does not know, a patch merges as RFC 7386 has it.
-            Type::Any | Type::RawExtension => Some(plain(*self)),
+            Type::Map(map) => Some(plain(Typed::new(self.schemas, &map.value))),
+            // Below what the schema does not know, a patch merges as RFC 7386 has it; upstream finds no fields in raw
+            // extensions.
+            Type::Any => Some(plain(*self)),
             _ => {
                 let field = self.declared(name)?;
                 let schema = match &field.ty {
-                    Type::List(list) => Typed { schemas: self.schemas, ty: &list.item, atomic: false },
+                    Type::List(list) => Typed::new(self.schemas, &list.item),
                     _ => self.of(field),
                 };
                 Some(FieldMeta {
@@ -62,6 +65,7 @@ impl Lookup for Typed<'_> {
     fn name(&self) -> String {
         match self.ty {
             Type::Struct(id) => self.schemas.get(*id).go_name().to_owned(),
+            Type::RawExtension => "RawExtension".to_owned(),
             ty => self.schemas.go_type(ty),
         }
     }
@@ -70,7 +74,8 @@ impl Lookup for Typed<'_> {
 impl TypeSchema for Typed<'_> {
     fn shape(&self) -> Shape {
         match self.ty {
-            Type::Any | Type::RawExtension => Shape::Deduced,
+            Type::Any => Shape::Deduced,
+            Type::RawExtension => Shape::Opaque,
             Type::String(_) | Type::Bytes | Type::Time | Type::MicroTime | Type::Duration => {
                 Shape::Scalar(ScalarKind::String)
             }
@@ -78,7 +83,7 @@ impl TypeSchema for Typed<'_> {
             Type::Boolean => Shape::Scalar(ScalarKind::Boolean),
             Type::IntOrString | Type::Quantity => Shape::Scalar(ScalarKind::Any),
             Type::Struct(id) => {
-                if self.atomic || self.schemas.get(*id).atomic {
+                if self.atomic || (self.schemas.get(*id).atomic && !self.granular) {
                     Shape::AtomicMap
                 } else {
                     Shape::Map
@@ -106,7 +111,7 @@ impl TypeSchema for Typed<'_> {
     }
 
     fn element(&self) -> Option<Self> {
-        let below = |ty| Some(Typed { schemas: self.schemas, ty, atomic: false });
+        let below = |ty| Some(Typed::new(self.schemas, ty));
         match self.ty {
             Type::List(list) => below(&list.item),
             Type::Map(map) => below(&map.value),

@@ -41,6 +41,39 @@ pub(crate) fn kube_object_meta(object: &Value, namespaced: bool, name_rule: Name
     kube_finalizers(object.sub("metadata"), errs);
 }
 
+/// `ValidateTemplateObjectMeta`: labels and annotations, and nothing else of the metadata, can come from a template.
+pub(crate) fn of_template(metadata: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+    annotations(metadata.entries("annotations"), &path.child("annotations"), errs);
+    labels(metadata.entries("labels"), &path.child("labels"), errs);
+    // With the names that upstream's message has.
+    const FIELDS: [(&str, &str); 13] = [
+        ("name", "name"),
+        ("generateName", "generateName"),
+        ("namespace", "namespace"),
+        ("selfLink", "selfLink"),
+        ("uid", "uID"),
+        ("resourceVersion", "resourceVersion"),
+        ("generation", "generation"),
+        ("creationTimestamp", "creationTimestamp"),
+        ("deletionTimestamp", "deletionTimestamp"),
+        ("deletionGracePeriodSeconds", "deletionGracePeriodSeconds"),
+        ("ownerReferences", "ownerReferences"),
+        ("finalizers", "finalizers"),
+        ("managedFields", "managedFields"),
+    ];
+    for (field, shown) in FIELDS {
+        let set = match metadata.at(field) {
+            None | Some(Value::Null) => false,
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(number @ Value::Number(_)) => field != "generation" || number.as_i64() != Some(0),
+            Some(_) => true,
+        };
+        if set {
+            errs.forbidden(&path.child(shown), "cannot be set");
+        }
+    }
+}
+
 /// `ValidateObjectMetaWithOpts`, which does not look at `generateName`.
 pub(crate) fn kube_object_meta_named(
     object: &Value,

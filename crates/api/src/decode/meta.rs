@@ -113,7 +113,9 @@ pub(super) fn recheck(
         return first.map_err(|why| cannot_be_handled(kind, version, target.kind, &target.told(body, why)));
     }
     let refuse = |why: &str| Err(cannot_be_handled(kind, version, target.kind, why));
-    let Some(ty) = registered(group, version, kind) else {
+    let unversioned = target.era() == Era::Now && UNVERSIONED.contains(&kind);
+    let (known_group, known_version) = if unversioned { ("", "v1") } else { (group, version) };
+    let Some(ty) = registered(known_group, known_version, kind) else {
         let (kind, gv) = (crate::field::go_quote(kind), kinds::group_version(group, version));
         // Servers of 1.10 had one scheme, without a name.
         let scheme = match target.era() {
@@ -149,6 +151,7 @@ pub(super) fn recheck(
             target.kind
         ));
     }
+    let version = if unversioned { known_version } else { version };
     refuse(&format!(
         "converting ({version}.{kind}) to ({}.{}): unknown conversion",
         internal_package(target.group, target.kind),
@@ -168,6 +171,9 @@ fn lacks(source: StructId, target: &Target<'_>) -> Option<(&'static str, &'stati
         target.kind == "Scale" && has("spec", "replicas").is_some() && has("status", "replicas").is_some();
     (alike && has("status", "selector").is_none()).then_some(("Replicas", "Selector"))
 }
+
+/// Kinds that upstream's scheme knows in every group version.
+const UNVERSIONED: [&str; 5] = ["Status", "APIVersions", "APIGroupList", "APIGroup", "APIResourceList"];
 
 /// The type of a kind that upstream's scheme knows.
 fn registered(group: &str, version: &str, kind: &str) -> Option<StructId> {
@@ -190,6 +196,7 @@ fn same_hub(target: &Target<'_>, group: &str, version: &str) -> bool {
 fn internal_package<'a>(group: &'a str, kind: &str) -> &'a str {
     match (group, kind) {
         (_, "Scale") => "autoscaling",
+        (_, "DeleteOptions") => "v1",
         ("", _) | ("events.k8s.io", _) => "core",
         ("extensions", "Ingress" | "NetworkPolicy") => "networking",
         ("extensions", "PodSecurityPolicy") => "policy",

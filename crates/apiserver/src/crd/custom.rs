@@ -152,15 +152,17 @@ pub fn decode(
     let typed = api::decode::untyped(&text.json).map_err(ApiError::bad_request)?;
     let mut object = typed.value;
     let resource = &ctx.resource;
-    let Some(fields) = object.as_object_mut() else {
+    let Some(fields) = object.as_object() else {
         return Err(ApiError::bad_request("the body is no object"));
     };
-    let missing = |v: Option<&Value>| v.and_then(Value::as_str).is_none_or(str::is_empty);
-    if missing(fields.get("apiVersion")) {
-        fields.insert("apiVersion".into(), resource.group_version().into());
-    }
-    if missing(fields.get("kind")) {
-        fields.insert("kind".into(), resource.kind.as_str().into());
+    if fields.get("kind").and_then(Value::as_str).is_none_or(str::is_empty) {
+        // Built-in kinds are known by their paths; what is read without a type must say what it is.
+        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(&text.json));
+        return Err(match validation {
+            // The lax reader knows the expected kind by then.
+            FieldValidation::Ignore => refusal(resource, &why),
+            _ => api::decode::unrecognized(&resource.kind, &why, bytes),
+        });
     }
     let api_version = obj::text_at(&object, "apiVersion");
     if api_version != resource.group_version() {
@@ -172,18 +174,19 @@ pub fn decode(
     if object.get("metadata").is_none_or(Value::is_null) {
         obj::metadata_mut(&mut object);
     }
-    let refusal = |why: &str| {
-        let (kind, version) = (&resource.kind, api::field::go_quote(&resource.version));
-        ApiError::bad_request(format!("{kind} in version {version} cannot be handled as a {kind}: {why}"))
-    };
-    let strict = coerce(custom, &mut object, typed.strict).map_err(|why| refusal(&why.message))?;
+    let strict = coerce(custom, &mut object, typed.strict).map_err(|why| refusal(resource, &why.message))?;
     if validation == FieldValidation::Strict && !strict.is_empty() {
-        return Err(refusal(&format!("strict decoding error: {}", strict.join(", "))));
+        return Err(refusal(resource, &format!("strict decoding error: {}", strict.join(", "))));
     }
     if validation == FieldValidation::Warn {
         strict.into_iter().for_each(|text| ctx.warn(text));
     }
     Ok(object)
+}
+
+fn refusal(resource: &Resource, why: &str) -> ApiError {
+    let (kind, version) = (&resource.kind, api::field::go_quote(&resource.version));
+    ApiError::bad_request(format!("{kind} in version {version} cannot be handled as a {kind}: {why}"))
 }
 
 /// Brings an object into its version's shape; gives what strict clients want to know.
@@ -205,10 +208,13 @@ fn wrong_kind(resource: &Resource, object: &Value) -> ErrorList {
 /// What is wrong with a new resource.
 pub fn validate_create(resource: &Resource, custom: &Custom, object: &Value) -> ErrorList {
     let mut errors = wrong_kind(resource, object);
+    let version = custom.version();
     if errors.is_empty() {
         errors = validation::validate_object_meta(object, resource.namespaced);
-        errors.extend(rules::validate(custom.version(), object, None, validation::validate_embedded_meta));
+        errors.extend(rules::validate(version, object, None));
     }
+    errors.extend(rules::validate_inside(version, object, None, validation::validate_embedded_meta));
+    rules::note_unasked_rules(version, &mut errors);
     errors
 }
 
@@ -221,16 +227,21 @@ pub fn validate_update(
     old: &Value,
 ) -> ErrorList {
     let mut errors = validation::validate_object_meta_update(object, old, resource.namespaced);
-    let kind_errors = wrong_kind(resource, object);
-    if !kind_errors.is_empty() {
-        errors.extend(kind_errors);
-        return errors;
+    let (version, status) = (custom.version(), subresource == "status");
+    let mut again = wrong_kind(resource, object);
+    if again.is_empty() {
+        // Custom resources are asked again what all kinds were asked before.
+        again = validation::validate_object_meta_change(object, old);
+        again.extend(if status {
+            rules::validate_status(version, object, old)
+        } else {
+            rules::validate(version, object, Some(old))
+        });
     }
-    // Custom resources are asked again what all kinds were asked before.
-    errors.extend(validation::validate_object_meta_change(object, old));
-    errors.extend(match subresource {
-        "status" => rules::validate_status(custom.version(), object, old),
-        _ => rules::validate(custom.version(), object, Some(old), validation::validate_embedded_meta),
-    });
+    if !status {
+        again.extend(rules::validate_inside(version, object, Some(old), validation::validate_embedded_meta));
+    }
+    rules::note_unasked_rules(version, &mut again);
+    errors.extend(again);
     errors
 }

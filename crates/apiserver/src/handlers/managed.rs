@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use api::decode::zero;
+use api::kinds::Era;
 use api::schema::{self, Type};
 use api::status::ApiError;
 use api::{Object, Value};
@@ -14,6 +15,7 @@ use patch::schema::Typed;
 
 use super::Ctx;
 use super::options::WriteOptions;
+use super::patch::{restore, shown};
 use super::update::{CONFLICT_TRIES, MODIFIED, check_name, store_changed};
 use crate::http::Response;
 use crate::negotiate::Accept;
@@ -322,7 +324,7 @@ fn same_but_times(a: &[Value], b: &[Value]) -> bool {
 }
 
 /// Reads an applied configuration.
-pub fn configuration(ctx: &Ctx, bytes: &[u8], options: &WriteOptions) -> Result<Object, ApiError> {
+pub fn configuration(bytes: &[u8], options: &WriteOptions) -> Result<Configuration, ApiError> {
     let document = crate::encoding::yaml::read(bytes).map_err(|why| {
         ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
     })?;
@@ -333,16 +335,34 @@ pub fn configuration(ctx: &Ctx, bytes: &[u8], options: &WriteOptions) -> Result<
              type map[string]interface {{}}"
         )));
     }
-    for duplicate in document.twice {
-        match options.field_validation {
-            codec::FieldValidation::Strict => {
-                return Err(ApiError::bad_request(format!("error strict decoding YAML: {duplicate}")));
-            }
-            codec::FieldValidation::Warn => ctx.warn(duplicate),
-            codec::FieldValidation::Ignore => {}
+    let strict = match options.field_validation {
+        codec::FieldValidation::Ignore => Vec::new(),
+        _ => document.twice,
+    };
+    Ok(Configuration { fields: fields(document.value), twice: strict })
+}
+
+/// An applied configuration.
+pub struct Configuration {
+    /// What is applied.
+    pub fields: Object,
+    twice: Vec<String>,
+}
+
+impl Configuration {
+    /// Tells of keys that occur twice, or refuses them: upstream does so after it has merged.
+    pub fn judge(&self, ctx: &Ctx, options: &WriteOptions) -> Result<(), ApiError> {
+        if self.twice.is_empty() {
+            return Ok(());
         }
+        if options.field_validation == codec::FieldValidation::Strict {
+            let errors = codec::yaml_errors(&self.twice);
+            let why = format!("error strict decoding YAML: error converting YAML to JSON: {errors}");
+            return Err(ApiError::bad_request(why));
+        }
+        self.twice.iter().for_each(|duplicate| ctx.warn(duplicate.clone()));
+        Ok(())
     }
-    Ok(fields(document.value))
 }
 
 /// Server-side apply.
@@ -360,10 +380,14 @@ pub async fn apply(
         // Only the object itself is created by being applied.
         return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
     }
-    let config = configuration(ctx, bytes, options)?;
-    let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
+    let config = configuration(bytes, options)?;
+    let text = |name: &str| config.fields.get(name).and_then(Value::as_str).unwrap_or_default();
     let (kind, (group, version)) = (text("kind"), api::kinds::split_api_version(text("apiVersion")));
-    if kind.is_empty() || version.is_empty() {
+    let meant = (group, version, kind)
+        == (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str());
+    if kind.is_empty() || version.is_empty() || (!meant && resource.era() == Era::Now) {
+        // What has a slash too many has no version.
+        let (group, version) = if version.contains('/') { ("", "") } else { (group, version) };
         let why = format!("invalid object type: {group}/{version}, Kind={kind}");
         return Err(ApiError::bad_request(why));
     }
@@ -400,11 +424,30 @@ pub async fn apply(
     Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED))
 }
 
+/// Makes the values of a merged object those of its type. Upstream's converter, not its decoder, does this: it has
+/// words of its own for what does not fit, and cuts numbers to the size of their fields.
+fn converted(ctx: &Ctx, object: &mut Value, config: &Object) -> Result<(), ApiError> {
+    let resource = &ctx.resource;
+    let Some(ty) = resource.api.ty.filter(|_| !resource.custom && resource.era() == Era::Now) else {
+        return Ok(());
+    };
+    let ty = Type::Struct(ty);
+    restore::cut(object, &ty);
+    let text = shown::in_order(object, &ty);
+    let Err(why) = api::decode::typed(schema::builtin(), &ty, text.as_bytes(), false) else { return Ok(()) };
+    let (about, why) = (manager::describe(config), restore::told(why));
+    let (_, kind) = about.split_once("; ").unwrap_or_default();
+    let why = format!(
+        "failed to convert new object ({about}) to proper version: unable to convert unstructured object to {kind}: {why}"
+    );
+    Err(ApiError::new(500, "", why))
+}
+
 /// The object (of the hub version) that an applied configuration makes of the live one.
 fn merged(
     ctx: &Ctx,
     live: Option<&Value>,
-    config: &Object,
+    config: &Configuration,
     subresource: &str,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
@@ -427,9 +470,12 @@ fn merged(
         Some(live) => fields(codec::from_hub(resource, live.clone())?),
         None => Object::new(),
     };
-    let object = manager::apply(&live, config, options.force, &request)?;
+    let object = manager::apply(&live, &config.fields, options.force, &request)?;
+    config.judge(ctx, options)?;
+    let mut object = Value::Object(object);
+    converted(ctx, &mut object, &config.fields)?;
     let ignore = WriteOptions { field_validation: codec::FieldValidation::Ignore, ..options.clone() };
-    let mut object = codec::recheck(ctx, resource, Value::Object(object), &ignore)?;
+    let mut object = codec::recheck(ctx, resource, object, &ignore)?;
     codec::default(resource, &mut object);
     let mut object = codec::to_hub(resource, object)?;
     super::create::check_namespace(ctx, &mut object)?;

@@ -249,12 +249,19 @@ fn produced(ctx: &Ctx) -> Result<(), ApiError> {
 /// Answers a request for a resource.
 pub async fn dispatch(ctx: Ctx, body: Incoming) -> (Result<Response, ApiError>, Vec<String>) {
     let ctx = Arc::new(ctx);
+    let warn = || {
+        if let Some(warning) = &ctx.resource.warning {
+            ctx.warn(warning.clone());
+        }
+    };
+    if ctx.resource.custom {
+        // These are told before anybody asks whether there is such a subresource.
+        warn();
+    }
     let answer = match route(&ctx).and_then(|()| produced(&ctx)) {
         Err(error) => Err(error),
         Ok(()) => {
-            if let Some(warning) = &ctx.resource.warning {
-                ctx.warn(warning.clone());
-            }
+            warn();
             verb(&ctx, body).await
         }
     };

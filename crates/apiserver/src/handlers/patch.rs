@@ -20,8 +20,8 @@ use crate::registry::storage::Stored;
 use crate::registry::{codec, obj};
 
 pub mod kinds;
-mod restore;
-mod shown;
+pub mod restore;
+pub mod shown;
 
 use kinds::PatchType;
 
@@ -59,8 +59,12 @@ pub async fn patched(
 ) -> Result<write::Saved, ApiError> {
     super::check_segment(&ctx.info.name)?;
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
-    let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
     let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    if current.is_none() {
+        // What is not there is not patched: nobody looks at the patch.
+        return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
+    }
+    let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
@@ -177,6 +181,7 @@ pub fn as_typed(
         if let Some(why) = restore::misfit(&changed, &api::schema::Type::Struct(ty)) {
             return Err(refuse(target, &api::printf::go_print(&patch.value), why));
         }
+        restore::cut(&mut changed, &api::schema::Type::Struct(ty));
         // Upstream knows the type of what it merged, whatever the patch called it.
         changed["kind"] = target.kind.into();
         changed["apiVersion"] = group_version(target.group, target.version).into();
@@ -203,7 +208,14 @@ pub fn as_typed(
     obj::write_json(&mut text, &changed, left_out).map_err(ApiError::internal)?;
     let mut typed = shown::decode(target, &changed, &text, strictly).map_err(|why| {
         let shown = shown();
-        let told = if patch_type == PatchType::Strategic { why } else { target.told(shown.as_bytes(), why) };
+        let told = if patch_type == PatchType::Strategic {
+            // The converter goes by the type's fields.
+            let ordered = shown::in_order(&changed, &api::schema::Type::Struct(ty));
+            let first = shown::decode(target, &changed, ordered.as_bytes(), strictly).err();
+            restore::told(first.unwrap_or(why))
+        } else {
+            target.told(shown.as_bytes(), why)
+        };
         refuse(target, &shown, told)
     })?;
     let mut mistakes = patch.strict.clone();

@@ -217,6 +217,12 @@ pub async fn store_changed(
     let result = async {
         write::validate_update(ctx, subresource, &object, &old.object)?;
         write::warn_update(ctx, subresource, &object, &old.object);
+        if subresource == "status" && !resource.custom {
+            // What is read from upstream's store has its defaults, which another part of it may have made.
+            if let Some(ty) = resource.api.hub().ty {
+                api::defaults::apply_type(ty, &mut object);
+            }
+        }
         codec::settle(ctx, &mut object);
         super::managed::keep_times(&mut object, &old.object);
         server.admission().validate(server, &attributes, Some(&object)).await?;

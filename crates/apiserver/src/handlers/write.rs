@@ -126,7 +126,9 @@ fn refuse(ctx: &Ctx, object: &Value, errors: &ErrorList) -> Result<(), ApiError>
         return Ok(());
     }
     let resource = &ctx.resource;
-    let kind = GroupName { group: kinds_group(resource), name: &resource.kind };
+    // A custom resource is what it says that it is.
+    let said = Some(obj::text_at(object, "kind")).filter(|kind| resource.custom && !kind.is_empty());
+    let kind = GroupName { group: kinds_group(resource), name: said.unwrap_or(&resource.kind) };
     Err(ApiError::invalid(kind, obj::name(object), errors))
 }
 
@@ -205,7 +207,7 @@ pub fn warn_create(ctx: &Ctx, object: &Value) {
 
 /// Tells the client what is odd about a changed object.
 pub fn warn_update(ctx: &Ctx, subresource: &str, object: &Value, old: &Value) {
-    if subresource.is_empty() {
+    if matches!(subresource, "" | "scale") {
         for text in crate::registry::warnings::of(&ctx.resource, object, Some(old)) {
             ctx.warn_of_object(text);
         }

@@ -209,8 +209,31 @@ pub fn content_type(headers: &HeaderMap) -> Result<Media, ApiError> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     match essence(value).as_str() {
         "" => Ok(Media::Json),
-        name => Media::of(name).ok_or_else(|| ApiError::unsupported_media_type(&OFFERED)),
+        name => Media::of(name)
+            .filter(|_| parameters_are_well_formed(value))
+            .ok_or_else(|| ApiError::unsupported_media_type(&OFFERED)),
     }
+}
+
+/// Whether all that follows a media type are names with values (`mime.ParseMediaType`).
+fn parameters_are_well_formed(value: &str) -> bool {
+    let is_token = |t: &str| {
+        !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
+    };
+    let mut parts = value.split(';').skip(1).peekable();
+    while let Some(part) = parts.next() {
+        // One semicolon may end it.
+        if part.trim().is_empty() && parts.peek().is_none() {
+            return true;
+        }
+        let Some((name, content)) = part.split_once('=') else { return false };
+        let content = content.trim_end();
+        let quoted = content.len() > 1 && content.starts_with('"') && content.ends_with('"');
+        if !is_token(name.trim_start()) || !(quoted || is_token(content)) {
+            return false;
+        }
+    }
+    true
 }
 
 /// A media type without its parameters.
@@ -268,5 +291,18 @@ mod tests {
         assert_eq!(refused.message, "406: Not Acceptable\n\nAvailable representations: application/json");
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("a/b;q=1, */*;q=0"))]);
         assert!(produces(&headers, &["application/json"]).is_ok());
+    }
+
+    #[test]
+    fn parameters_of_media_types_have_values() {
+        for (value, good) in [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("application/json;a=\"b c\";", true),
+            ("application/json; a", false),
+            ("application/json; a=", false),
+        ] {
+            assert_eq!(parameters_are_well_formed(value), good, "{value}");
+        }
     }
 }

@@ -78,18 +78,16 @@ pub fn decode(
     };
     let (json, mut strict) = (&text.json, text.strict);
     if !strict.is_empty() && validation == FieldValidation::Strict {
-        let more = decode::decode(&target, json, FieldValidation::Warn)?;
-        strict.extend(more.warnings);
-        return Err(ApiError::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: strict decoding error: yaml: unmarshal errors:\n  {}",
-            kind.kind,
-            kind.version,
-            kind.kind,
-            strict.join("\n  ")
-        )));
+        // The library's errors are one to those who refuse.
+        strict = vec![yaml_errors(&strict)];
     }
     let decoded = decode::decode_converted(&target, json, bytes, strict, validation)?;
     Ok(Decoded { object: decoded.object, warnings: decoded.warnings, empties: decoded.empties })
+}
+
+/// What a strict reader of YAML says of the lines that it does not like.
+pub fn yaml_errors(lines: &[String]) -> String {
+    format!("yaml: unmarshal errors:\n  {}", lines.join("\n  "))
 }
 
 /// A body of a kind without a type.
@@ -161,10 +159,8 @@ pub fn decode_options(bytes: &[u8], media: Media, kind: Kind<'_>) -> Result<Valu
     // Every group version knows these options under its own name.
     if media == Media::Json
         && let Ok(said) = decode::interpret(bytes)
-        && said.kind == kind.kind
-        && said.group != kind.group
-        && ((said.group == "meta.k8s.io" && said.version == "v1")
-            || !api::kinds::builtin().in_version(&said.group, &said.version).is_empty())
+        && (said.kind.is_empty() || said.kind == kind.kind)
+        && !said.version.is_empty()
     {
         let own = Kind { group: &said.group, version: &said.version, kind: kind.kind };
         return decode(bytes, media, own, ty, FieldValidation::Ignore).map(|d| d.object);

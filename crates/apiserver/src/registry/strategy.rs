@@ -404,6 +404,11 @@ fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
         Some(status) => object["status"] = status,
         None => obj::remove_field(object, "status"),
     }
+    if resource.is("", "pods") {
+        pods::update_status(object, old);
+    } else if resource.is("", "persistentvolumes") {
+        claims::note_phase(object, old);
+    }
     let mut keep: Vec<&str> = Vec::new();
     if keeps_metadata(resource) {
         keep =

@@ -458,7 +458,8 @@ fn last_applied_set<S: TypeSchema>(live: &Object, schema: &S) -> Set {
     typed::field_set(&last, schema).difference(&comparison.changed()).difference(&comparison.removed)
 }
 
-fn describe(object: &Object) -> String {
+/// How upstream names an object in its errors: `namespace/name; group/version, Kind=kind`.
+pub fn describe(object: &Object) -> String {
     let meta = |name: &str| {
         object.get("metadata").and_then(|m| m.get(name)).and_then(Value::as_str).unwrap_or_default()
     };

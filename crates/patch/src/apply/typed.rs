@@ -32,6 +32,8 @@ pub enum Shape {
     AtomicMap,
     /// An object whose fields are owned one by one.
     Map,
+    /// Anything, owned as a whole.
+    Opaque,
     /// The schema says nothing: scalars are scalars, lists are atomic, objects are not.
     Deduced,
 }
@@ -152,7 +154,10 @@ fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, below: &mut Set) -> 
         }
         // A null list or object sets nothing below it; its own path is up to the parent.
         (Atom::Leaf, Value::Null)
-            if !matches!(schema.shape(), Shape::Scalar(_) | Shape::AtomicList | Shape::AtomicMap) =>
+            if !matches!(
+                schema.shape(),
+                Shape::Scalar(_) | Shape::AtomicList | Shape::AtomicMap | Shape::Opaque
+            ) =>
         {
             false
         }

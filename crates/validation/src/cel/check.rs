@@ -35,8 +35,7 @@ const TYPES: [&str; 12] = [
 ];
 
 /// Where functions live that have a name with a dot.
-const NAMESPACES: [&str; 9] =
-    ["optional", "sets", "math", "strings", "base64", "cel", "lists", "format", "jsonpatch"];
+const NAMESPACES: [&str; 8] = ["optional", "sets", "strings", "cel", "lists", "format", "jsonpatch", "ip"];
 
 /// Functions that are called without a receiver.
 const FUNCTIONS: &str = "size int uint double string bytes bool duration timestamp type dyn has quantity isQuantity ip isIP ip.isCanonical cidr isCIDR url isURL semver isSemver";
@@ -51,6 +50,8 @@ impl Checker<'_> {
     }
 
     fn lookup(&self, name: &str) -> Option<Type> {
+        // A dot before it says that it is no part of a container, of which there is none.
+        let name = name.strip_prefix('.').unwrap_or(name);
         let bound = self.bound.iter().rev().find(|(n, _)| n == name);
         bound.or_else(|| self.variables.iter().find(|(n, _)| n == name)).map(|(_, found)| found.clone())
     }
@@ -68,9 +69,18 @@ impl Checker<'_> {
             },
             What::Name(name) => match self.lookup(name) {
                 Some(found) => found,
-                None if TYPES.contains(name) => Type::Kind,
+                None if TYPES.contains(&name.trim_start_matches('.')) => Type::Kind,
                 None => self.undeclared(node.at, name),
             },
+            What::Operator("_&&_" | "_||_", operands) => {
+                for operand in operands {
+                    let found = self.of(operand);
+                    if !found.fits(&Type::Bool) {
+                        self.wrong(operand.at, format!("expected type 'bool' but found '{found}'"));
+                    }
+                }
+                Type::Bool
+            }
             What::Operator(function, operands) => {
                 let types: Vec<Type> = operands.iter().map(|o| self.of(o)).collect();
                 operator(function, &types).unwrap_or_else(|| self.no_overload(node.at, function, &types))
@@ -104,14 +114,22 @@ impl Checker<'_> {
 
     fn no_overload(&mut self, at: usize, function: &str, types: &[Type]) -> Type {
         let shown: Vec<String> = types.iter().map(ToString::to_string).collect();
+        self.no_overload_for(at, function, types, &format!("({})", shown.join(", ")))
+    }
+
+    /// The same of what is called on a value.
+    fn no_method(&mut self, at: usize, function: &str, types: &[Type]) -> Type {
+        let shown: Vec<String> = types.iter().map(ToString::to_string).collect();
+        let (of, arguments) = shown.split_first().map_or(("", &[][..]), |(of, rest)| (of.as_str(), rest));
+        self.no_overload_for(at, function, types, &format!("{of}.({})", arguments.join(", ")))
+    }
+
+    fn no_overload_for(&mut self, at: usize, function: &str, types: &[Type], shown: &str) -> Type {
         // Nothing is known of any operand: the mistake is elsewhere.
         if types.iter().all(|t| *t == Type::Error) {
             return Type::Error;
         }
-        self.wrong(
-            at,
-            format!("found no matching overload for '{function}' applied to '({})'", shown.join(", ")),
-        )
+        self.wrong(at, format!("found no matching overload for '{function}' applied to '{shown}'"))
     }
 
     fn select(&mut self, at: usize, of: &Node<'_>, field: &str) -> Type {
@@ -135,6 +153,13 @@ impl Checker<'_> {
                 }
                 return self.undeclared(at, name);
             }
+            if let ("has", [argument]) = (name, arguments)
+                && let What::Select(of, field) = &argument.what
+            {
+                // The macro's field is asked for where the macro stands.
+                self.select(at, of, field);
+                return Type::Bool;
+            }
             let types: Vec<Type> = arguments.iter().map(|argument| self.of(argument)).collect();
             return match (name, &types[..]) {
                 ("size", [of]) if is_sized(of) => Type::Int,
@@ -142,6 +167,13 @@ impl Checker<'_> {
                     self.no_overload(at, name, &types)
                 }
                 ("size", _) => self.no_overload(at, name, &types),
+                ("duration" | "timestamp" | "ip" | "cidr" | "url" | "quantity", [_, _, ..] | []) => {
+                    self.no_overload(at, name, &types)
+                }
+                ("ip", _) => Type::named("net.IP"),
+                ("cidr", _) => Type::named("net.CIDR"),
+                ("url", _) => Type::named("kubernetes.URL"),
+                ("quantity", _) => Type::named("kubernetes.Quantity"),
                 ("int", _) => Type::Int,
                 ("uint", _) => Type::Uint,
                 ("double", _) => Type::Double,
@@ -157,6 +189,8 @@ impl Checker<'_> {
         if let What::Name(namespace) = of.what
             && NAMESPACES.contains(&namespace)
             && self.lookup(namespace).is_none()
+            // Only the expressions that choose devices can bind variables.
+            && (namespace != "cel" || self.lookup("device").is_some())
         {
             return self.in_namespace(namespace, name, arguments);
         }
@@ -171,9 +205,13 @@ impl Checker<'_> {
         let text = |t: &Type| t.fits(&Type::String);
         match (name, &types[..]) {
             ("startsWith" | "endsWith" | "contains" | "matches", [a, b]) if text(a) && text(b) => Type::Bool,
-            ("startsWith" | "endsWith" | "contains" | "matches", _) => self.no_overload(at, name, &types),
+            ("startsWith" | "endsWith" | "contains" | "matches", _) => self.no_method(at, name, &types),
             ("size", [of]) if is_sized(of) => Type::Int,
-            ("size", _) => self.no_overload(at, name, &types),
+            ("size", _) => self.no_method(at, name, &types),
+            ("join", [of, ..]) if !of.is_open() && !matches!(of, Type::List(_)) => {
+                self.no_method(at, name, &types)
+            }
+            ("reverse", [Type::String, ..]) => self.no_method(at, name, &types),
             (
                 "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "charAt" | "join" | "format",
                 [of, ..],
@@ -278,11 +316,15 @@ fn operator(function: &str, types: &[Type]) -> Option<Type> {
     match (function, types) {
         ("!_", [a]) => a.fits(&Bool).then_some(Bool),
         ("-_", [a]) => is(a, &[Int, Double]).then(|| a.clone()),
-        ("_&&_" | "_||_", [a, b]) => (a.fits(&Bool) && b.fits(&Bool)).then_some(Bool),
         ("_==_" | "_!=_", [a, b]) => a.fits(b).then_some(Bool),
         ("_<_" | "_<=_" | "_>_" | "_>=_", [a, b]) => {
             const NUMBERS: [Type; 3] = [Int, Uint, Double];
             const ORDERED: [Type; 8] = [Int, Uint, Double, Bool, String, Bytes, Duration, Timestamp];
+            // Times may be absent.
+            let no_time = |a: &Type, b: &Type| *a == Type::Null && is(b, &[Duration, Timestamp]);
+            if no_time(a, b) || no_time(b, a) {
+                return Some(Bool);
+            }
             let fits = is(a, &ORDERED)
                 && is(b, &ORDERED)
                 && (a.fits(b) || (NUMBERS.contains(a) && NUMBERS.contains(b)));

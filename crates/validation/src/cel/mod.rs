@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! text ── lex ──► tokens ── parse ──► Node ── check ──► Type
+//!                            └──► recover ──► all mistakes of the grammar
 //! ```
 //! The checker knows the operators, the macros and the names of functions. What functions give is mostly
 //! [`Type::Dyn`], which fits everywhere: it never refuses what upstream takes, but may take more.
@@ -9,6 +10,8 @@
 mod check;
 mod lex;
 mod parse;
+mod recover;
+mod sets;
 
 pub(crate) use parse::is_word_of_cel;
 
@@ -84,8 +87,8 @@ impl fmt::Display for Type {
             Type::Double => "double",
             Type::String => "string",
             Type::Bytes => "bytes",
-            Type::Duration => "google.protobuf.Duration",
-            Type::Timestamp => "google.protobuf.Timestamp",
+            Type::Duration => "duration",
+            Type::Timestamp => "timestamp",
             Type::Kind => "type",
             Type::Object(name, _) => name,
             Type::List(of) => return write!(f, "list({of})"),
@@ -117,7 +120,7 @@ const MISTAKES_MAX: usize = 100;
 pub(crate) fn compile(text: &str, variables: &Variables) -> Result<Type, String> {
     let (found, mut mistakes) = match parse::parse(text) {
         Ok(node) => check::check(&node, variables),
-        Err(mistake) => (Type::Error, vec![mistake]),
+        Err(mistakes) => (Type::Error, mistakes),
     };
     if mistakes.is_empty() {
         return Ok(found);
@@ -142,7 +145,7 @@ fn names(node: &parse::Node<'_>, variable: &str) -> bool {
     use parse::What;
     let any = |nodes: &[parse::Node<'_>]| nodes.iter().any(|n| names(n, variable));
     match &node.what {
-        What::Name(name) => *name == variable,
+        What::Name(name) => name.trim_start_matches('.') == variable,
         What::Literal(_) | What::True | What::Null => false,
         What::Operator(_, inner) | What::List(inner) | What::Message(_, inner) => any(inner),
         What::Select(of, _) => names(of, variable),
@@ -160,7 +163,12 @@ pub(crate) fn problem(text: &str, variables: &Variables, wanted: &[Type]) -> Opt
     if wanted.iter().any(|wanted| found.fits(wanted)) {
         return None;
     }
-    let name = |of: &Type| if *of == Type::Null { "null_type".to_owned() } else { of.to_string() };
+    let name = |of: &Type| match of {
+        Type::Null => "null_type".to_owned(),
+        Type::Duration => "google.protobuf.Duration".to_owned(),
+        Type::Timestamp => "google.protobuf.Timestamp".to_owned(),
+        other => other.to_string(),
+    };
     let names: Vec<String> = wanted.iter().map(name).collect();
     let wanted = match &names[..] {
         [one] => one.clone(),
@@ -176,10 +184,14 @@ fn display(text: &str, mistake: &Mistake) -> String {
     }
     let before = &text[..mistake.at];
     let line = before.matches('\n').count();
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count();
+    let before = before.rsplit('\n').next().unwrap_or("");
     let source = text.split('\n').nth(line).unwrap_or("");
-    let dots = ".".repeat(column);
-    format!("ERROR: <input>:{}:{}: {}\n | {source}\n | {dots}^", line + 1, column + 1, mistake.what)
+    // Below a wide character stands a wide mark.
+    let dots: String = before.chars().map(|c| if c.is_ascii() { '.' } else { '．' }).collect();
+    let wide = source[before.len()..].chars().next().is_some_and(|c| !c.is_ascii());
+    let mark = if wide { '＾' } else { '^' };
+    let column = before.chars().count() + 1;
+    format!("ERROR: <input>:{}:{column}: {}\n | {source}\n | {dots}{mark}", line + 1, mistake.what)
 }
 
 #[cfg(test)]

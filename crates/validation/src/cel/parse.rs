@@ -1,7 +1,7 @@
 //! CEL's grammar.
 
-use super::Mistake;
 use super::lex::{Kind, Token, tokens};
+use super::{Mistake, recover};
 
 /// A part of an expression; `at` is where errors about it point to.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) enum What<'a> {
 const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
 /// Words that cannot be names of variables.
-const RESERVED: [&str; 18] = [
+pub(super) const RESERVED: [&str; 18] = [
     "as",
     "break",
     "const",
@@ -92,26 +92,33 @@ fn balanced<'a>(first: Node<'a>, mut more: Vec<(usize, &'static str, Node<'a>)>)
     Node { at, what: What::Operator(function, sides) }
 }
 
-/// Reads an expression.
-pub(super) fn parse(text: &str) -> Result<Node<'_>, Mistake> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
-    let node = parser.expression()?;
-    let token = parser.peek();
-    if token.kind == Kind::End {
-        return Ok(node);
+/// Reads an expression, or tells all that is wrong with it.
+pub(super) fn parse(text: &str) -> Result<Node<'_>, Vec<Mistake>> {
+    let (tokens, mut mistakes) = tokens(text);
+    let mut parser = Parser { text, tokens, next: 0, depth: 0, refused: Vec::new() };
+    let read = parser.whole();
+    mistakes.append(&mut parser.refused);
+    match read {
+        Ok(node) if mistakes.is_empty() => return Ok(node),
+        Ok(_) => {}
+        Err(first) => {
+            let more = recover::mistakes(text, &parser.tokens);
+            if more.is_empty() {
+                mistakes.push(first);
+            }
+            mistakes.extend(more);
+        }
     }
-    let is_last = parser.tokens.get(parser.next + 1).is_some_and(|t| t.kind == Kind::End);
-    let word = if is_last { "extraneous" } else { "mismatched" };
-    Err(Mistake {
-        at: token.at,
-        what: format!("Syntax error: {word} input '{}' expecting <EOF>", token.text),
-    })
+    Err(mistakes)
 }
 
 struct Parser<'a> {
+    text: &'a str,
     tokens: Vec<Token<'a>>,
     next: usize,
     depth: usize,
+    /// What the grammar allows and upstream does not.
+    refused: Vec<Mistake>,
 }
 
 impl<'a> Parser<'a> {
@@ -123,6 +130,16 @@ impl<'a> Parser<'a> {
             text: "<EOF>",
             at: 0,
         })
+    }
+
+    fn whole(&mut self) -> Result<Node<'a>, Mistake> {
+        let node = self.expression()?;
+        let token = self.peek();
+        if token.kind == Kind::End {
+            return Ok(node);
+        }
+        let what = format!("Syntax error: mismatched input '{}' expecting <EOF>", token.text);
+        Err(Mistake { at: token.at, what })
     }
 
     fn take(&mut self) -> Token<'a> {
@@ -223,7 +240,9 @@ impl<'a> Parser<'a> {
             if let Some(dot) = self.accept(".") {
                 self.accept("?");
                 let name = self.take();
-                if name.kind != Kind::Name {
+                if name.kind == Kind::Quoted {
+                    self.refused.push(Mistake { at: name.at, what: "unsupported syntax: '`'".to_owned() });
+                } else if name.kind != Kind::Name {
                     let what = "Syntax error: no viable alternative at input '.'".to_owned();
                     return Err(Mistake { at: name.at, what });
                 }
@@ -271,7 +290,9 @@ impl<'a> Parser<'a> {
             (Kind::Sign, "{") => What::Map(self.entries()?),
             (Kind::Sign, ".") if self.peek().kind == Kind::Name => {
                 let name = self.take();
-                return self.name(name.text, name.at);
+                let is_call = self.is_sign("(") || name.at != at + 1;
+                let whole = if is_call { name.text } else { &self.text[at..name.end()] };
+                return self.name(whole, name.at);
             }
             _ => {
                 let what = format!("Syntax error: mismatched input '{}' expecting {START}", token.text);
@@ -282,12 +303,18 @@ impl<'a> Parser<'a> {
     }
 
     fn name(&mut self, name: &'a str, at: usize) -> Result<Node<'a>, Mistake> {
-        if RESERVED.contains(&name) {
+        if RESERVED.contains(&name.trim_start_matches('.')) {
             return Err(Mistake { at, what: format!("reserved identifier: {name}") });
         }
         Ok(match self.accept("(") {
             Some(open) => {
                 let arguments = self.arguments(")")?;
+                if let ("has", [argument]) = (name, &arguments[..])
+                    && !matches!(argument.what, What::Select(..))
+                {
+                    let what = "invalid argument to has() macro".to_owned();
+                    self.refused.push(Mistake { at: argument.at, what });
+                }
                 Node { at: open.at, what: What::Call(None, name, arguments) }
             }
             None => Node { at, what: What::Name(name) },
@@ -350,7 +377,7 @@ mod tests {
             "a".to_owned() + &"[0]".repeat(500),
         ] {
             let error = parse(&text).map(drop).unwrap_err();
-            assert!(error.what.contains("recursion limit"), "{}", error.what);
+            assert!(error[0].what.contains("recursion limit"), "{}", error[0].what);
         }
         assert!(parse(&("a".to_owned() + &" && a".repeat(500))).is_ok());
         assert!(parse(&("!".repeat(501) + "a")).is_ok());

@@ -50,30 +50,7 @@ pub(crate) fn claim_spec(spec: &Value, path: &Path<'_>, errs: &mut ErrorList) {
 
 /// `ValidatePersistentVolumeClaimTemplate`.
 pub(crate) fn template(template: &Value, path: &Path<'_>, errs: &mut ErrorList) {
-    let metadata = template.sub("metadata");
-    let meta_path = path.child("metadata");
-    meta::annotations(metadata.entries("annotations"), &meta_path.child("annotations"), errs);
-    meta::labels(metadata.entries("labels"), &meta_path.child("labels"), errs);
-    const FIELDS: &[(&str, &str)] = &[
-        ("name", "name"),
-        ("generateName", "generateName"),
-        ("namespace", "namespace"),
-        ("selfLink", "selfLink"),
-        ("uid", "uID"),
-        ("resourceVersion", "resourceVersion"),
-        ("generation", "generation"),
-        ("creationTimestamp", "creationTimestamp"),
-        ("deletionTimestamp", "deletionTimestamp"),
-        ("deletionGracePeriodSeconds", "deletionGracePeriodSeconds"),
-        ("ownerReferences", "ownerReferences"),
-        ("finalizers", "finalizers"),
-        ("managedFields", "managedFields"),
-    ];
-    for (field, shown) in FIELDS {
-        if metadata.at(field).is_some_and(|v| v.as_str() != Some("")) {
-            errs.forbidden(&meta_path.child(shown), "cannot be set");
-        }
-    }
+    meta::of_template(template.sub("metadata"), &path.child("metadata"), errs);
     claim_spec(template.sub("spec"), &path.child("spec"), errs);
 }
 

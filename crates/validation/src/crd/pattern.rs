@@ -2,9 +2,42 @@
 
 /// What is wrong with an expression, in the words of Go's `regexp.Compile`.
 pub(super) fn problem(pattern: &str) -> Option<String> {
+    if let Some(count) = bad_repeat(pattern) {
+        return Some(format!("error parsing regexp: invalid repeat count: `{count}`"));
+    }
     regex::Regex::new(pattern).err()?;
     let (what, part) = diagnosis(pattern);
     Some(format!("error parsing regexp: {what}: `{part}`"))
+}
+
+/// The first count that Go does not take: more than a thousand times, or at most fewer times than at least.
+fn bad_repeat(pattern: &str) -> Option<&str> {
+    const REPEAT_MAX: u64 = 1000;
+    let mut in_class = false;
+    let mut chars = pattern.char_indices();
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '{' if !in_class => {
+                let Some(end) = pattern[i..].find('}') else { continue };
+                let inner = &pattern[i + 1..i + end];
+                let (least, most) = inner.split_once(',').unwrap_or((inner, inner));
+                let is_count = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+                if least.is_empty() || !is_count(least) || !is_count(most) {
+                    continue;
+                }
+                let least = least.parse().unwrap_or(u64::MAX);
+                let most = if most.is_empty() { least } else { most.parse().unwrap_or(u64::MAX) };
+                if least > REPEAT_MAX || most > REPEAT_MAX || most < least {
+                    return Some(&pattern[i..=i + end]);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 fn diagnosis(pattern: &str) -> (&'static str, &str) {
@@ -96,6 +129,8 @@ mod tests {
     fn mistakes_have_gos_names() {
         assert_eq!(problem("^[a-z]+$"), None);
         let says = |pattern| problem(pattern).unwrap();
+        assert_eq!(says("a{1,2000}"), "error parsing regexp: invalid repeat count: `{1,2000}`");
+        assert_eq!(problem("a{1,1000}[{1,2000}]"), None);
         assert_eq!(says("("), "error parsing regexp: missing closing ): `(`");
         assert_eq!(says("a)"), "error parsing regexp: unexpected ): `a)`");
         assert_eq!(says("x[a"), "error parsing regexp: missing closing ]: `[a`");

@@ -43,9 +43,7 @@ pub(crate) fn status_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mu
 pub(crate) fn template_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
     meta::kube_object_meta(object, true, names::subdomain, errs);
     let spec = object.sub("spec");
-    let path = SPEC.child("metadata");
-    meta::annotations(spec.sub("metadata").entries("annotations"), &path.child("annotations"), errs);
-    meta::labels(spec.sub("metadata").entries("labels"), &path.child("labels"), errs);
+    meta::of_template(spec.sub("metadata"), &SPEC.child("metadata"), errs);
     devices(spec.sub("spec").sub("devices"), &SPEC.child("spec").child("devices"), errs);
 }
 
@@ -64,7 +62,7 @@ pub(crate) fn class_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList
 
 /// `ValidateDeviceClassUpdate`.
 pub(crate) fn class_update(new: &Value, old: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    meta::kube_object_meta(new, false, |name, _| names::is_long_name(name), errs);
+    meta::kube_object_meta_named(new, false, names::is_long_name, errs);
     meta::kube_object_meta_update(new, old, errs);
     class_spec(new.sub("spec"), Some(old.sub("spec")), errs);
 }

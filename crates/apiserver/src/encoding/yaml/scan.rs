@@ -91,8 +91,8 @@ const fn is_word(c: char) -> bool {
 /// Whether YAML allows a character (`readerc`).
 const fn allowed(c: char) -> bool {
     matches!(c,
-        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}'
-        | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}'
+        | '\u{10000}'..='\u{10ffff}')
 }
 
 impl Scanner {
@@ -269,6 +269,10 @@ impl Scanner {
     /// Skips blanks, comments and line ends.
     fn skip_to_token(&mut self) {
         loop {
+            if self.mark.column == 0 && self.here() == '\u{feff}' {
+                // A byte order mark may begin any line.
+                self.skip();
+            }
             while self.here() == ' ' || ((self.flow > 0 || !self.key_allowed) && self.here() == '\t') {
                 self.skip();
             }
@@ -495,11 +499,12 @@ impl Scanner {
                 self.skip();
                 handle = format!("!{word}!");
                 suffix = self.uri(suffix, start)?;
-            } else if word.is_empty() && is_blank_or_end(self.here()) {
-                // A lone mark: the scalar is read as if it had no tag.
-                (handle, suffix) = (String::new(), handle);
             } else {
-                suffix = self.uri(word, start)?;
+                suffix = self.octets(word, start)?;
+                if suffix.is_empty() {
+                    // A lone mark: the scalar is read as if it had no tag.
+                    (handle, suffix) = (String::new(), handle);
+                }
             }
         }
         if !is_blank_or_end(self.here()) {
@@ -509,8 +514,16 @@ impl Scanner {
         Ok(())
     }
 
-    /// The rest of a tag behind what is read of it.
-    fn uri(&mut self, mut uri: String, start: Mark) -> Result<String> {
+    /// The rest of a tag behind what is read of it; something there must be.
+    fn uri(&mut self, uri: String, start: Mark) -> Result<String> {
+        let uri = self.octets(uri, start)?;
+        if uri.is_empty() {
+            return Err(self.fault("did not find expected tag URI", start));
+        }
+        Ok(uri)
+    }
+
+    fn octets(&mut self, mut uri: String, start: Mark) -> Result<String> {
         const OTHERS: &str = ";/?:@&=+$.!~*'()%,[]";
         while is_word(self.here()) || (!is_end(self.here()) && OTHERS.contains(self.here())) {
             if self.here() == '%' {
@@ -523,9 +536,6 @@ impl Scanner {
             } else {
                 self.read(&mut uri);
             }
-        }
-        if uri.is_empty() {
-            return Err(self.fault("did not find expected tag URI", start));
         }
         Ok(uri)
     }
@@ -546,7 +556,16 @@ impl Scanner {
         let tag = match name.as_str() {
             "" => return Err(self.fault("could not find expected directive name", start)),
             "YAML" => match words.next().and_then(|v| v.split_once('.')) {
-                Some((major, minor)) if is_digits(major) && is_digits(minor) => None,
+                Some((major, minor)) if is_digits(major) && is_digits(minor) => {
+                    if major.parse() != Ok(1) || minor.parse() != Ok(1) {
+                        return Err(Fault::parsed(
+                            "found incompatible YAML document",
+                            start,
+                            Mark::default(),
+                        ));
+                    }
+                    None
+                }
                 _ => return Err(self.fault("did not find expected version number", start)),
             },
             "TAG" => match (words.next(), words.next()) {

@@ -73,11 +73,15 @@ fn refusals_are_those_of_go() {
         (": a", "did not find expected key"),
         ("a: !x!y z", "found undefined tag handle"),
         ("a: !!int b", "cannot decode !!str `b` as a !!int"),
-        ("a: .nan", "json: unsupported value: NaN"),
+        ("%YAML 1.2\n---\na: 1", "found incompatible YAML document"),
+        ("[a]: 1", "invalid map key: []interface {}{\"a\"}"),
+        ("a: !{b: 1}", "did not find expected whitespace or line break"),
         ("a: \x01", "control characters are not allowed"),
     ] {
         assert_eq!(fault(text), format!("yaml: {why}"), "{text:?}");
     }
+    // Another library says this.
+    assert_eq!(fault("a: .nan"), "json: unsupported value: NaN");
 }
 
 #[test]

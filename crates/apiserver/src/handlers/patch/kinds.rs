@@ -81,13 +81,45 @@ pub fn parse(patch_type: PatchType, bytes: &[u8], validation: FieldValidation) -
             return Err(framed(why));
         }
     }
-    let strict = if strictly { typed.strict } else { Vec::new() };
-    let strict = if patch_type == PatchType::Json {
-        strict.into_iter().map(|s| format!("json patch {s}")).collect()
-    } else {
-        strict
-    };
+    let mut strict = if strictly { typed.strict } else { Vec::new() };
+    if patch_type == PatchType::Json {
+        for (i, operation) in typed.value.as_array().into_iter().flatten().enumerate() {
+            if strictly {
+                strict.extend(operation_mistakes(i, operation).map_err(framed)?);
+            } else if !operation.is_object() && !operation.is_null() {
+                let kind = api::decode::kind_of(operation);
+                let why = format!("json: cannot unmarshal {kind} into Go value of type jsonpatch.Operation");
+                return Err(framed(why));
+            }
+        }
+        strict = strict.into_iter().map(|s| format!("json patch {s}")).collect();
+    }
     Ok(Parsed { value: typed.value, strict })
+}
+
+/// The unknown fields of a JSON patch's operation, or why it is none (`handlers.jsonPatchOp`).
+fn operation_mistakes(index: usize, operation: &Value) -> Result<Vec<String>, String> {
+    let refused = |found: &Value, into: &str| {
+        format!("json: cannot unmarshal {} into Go {into}", api::decode::kind_of(found))
+    };
+    let fields = match operation {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object(fields) => fields,
+        other => return Err(refused(other, "value of type handlers.jsonPatchOp")),
+    };
+    let mut unknown = Vec::new();
+    for (name, value) in fields {
+        match name.as_str() {
+            "op" | "path" | "from" if !value.is_string() && !value.is_null() => {
+                return Err(refused(value, &format!("struct field jsonPatchOp.{name} of type string")));
+            }
+            "op" | "path" | "from" | "value" => {}
+            name => {
+                unknown.push(format!("unknown field {}", api::field::go_quote(&format!("[{index}].{name}"))))
+            }
+        }
+    }
+    Ok(unknown)
 }
 
 /// Changes an object of the type `ty`. A strategic patch is used up, as upstream's messages show.
@@ -120,4 +152,27 @@ pub fn apply(
 pub fn misfit(shown: &str, why: &str) -> ApiError {
     let error = Error::invalid_text(&Path::new("patch"), format!("{shown:?}"), why);
     ApiError::invalid(GroupName { group: "", name: "" }, "", &vec![error])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path that is no text was a 422; unknown fields were not told.
+    #[test]
+    fn operations_of_json_patches_are_typed() {
+        let read = |text: &str, validation| {
+            parse(PatchType::Json, text.as_bytes(), validation).map(|p| p.strict).map_err(|e| e.message)
+        };
+        let strict = FieldValidation::Strict;
+        assert_eq!(
+            read(r#"[{"op":"add","path":5}]"#, strict).unwrap_err(),
+            "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.path of type string"
+        );
+        assert_eq!(
+            read(r#"[{"op":"add","path":"/a","x":1}]"#, strict).unwrap(),
+            ["json patch unknown field \"[0].x\""]
+        );
+        assert!(read(r#"[{"op":"add","path":5}]"#, FieldValidation::Ignore).is_ok());
+    }
 }

@@ -17,6 +17,36 @@ fn kind(value: &Value) -> Option<&'static str> {
     })
 }
 
+/// Cuts numbers to the size of their fields, as Go's conversion of integers does.
+pub fn cut(value: &mut Value, ty: &Type) {
+    match (ty, value) {
+        (Type::Struct(id), Value::Object(fields)) => {
+            let of = schema::builtin().get(*id);
+            for (name, value) in fields {
+                if let Some(field) = of.field(name) {
+                    cut(value, &field.ty);
+                }
+            }
+        }
+        (Type::Map(map), Value::Object(entries)) => entries.values_mut().for_each(|v| cut(v, &map.value)),
+        (Type::List(list), Value::Array(items)) => items.iter_mut().for_each(|v| cut(v, &list.item)),
+        (Type::Int32, value @ Value::Number(_)) => {
+            if let Some(number) = value.as_i64() {
+                // The upper half goes.
+                #[allow(clippy::cast_possible_truncation)]
+                let low = number as i32;
+                *value = low.into();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the converter says where the decoder says `why`: bytes are read by another library.
+pub fn told(why: String) -> String {
+    if why.starts_with("illegal base64 data") { format!("error decoding from json: {why}") } else { why }
+}
+
 /// The first misfit, in the order of the Go types. Types that read themselves from JSON are left to the decoder.
 pub(super) fn misfit(value: &Value, ty: &Type) -> Option<String> {
     let found = kind(value)?;
@@ -57,5 +87,16 @@ mod tests {
         assert_eq!(of(json!({"priority": "a"})).unwrap(), "unrecognized type: int32");
         assert_eq!(of(json!({"nodeName": 1})).unwrap(), "cannot convert int64 to string");
         assert_eq!(of(json!({"nodeName": null, "containers": [{"name": "a"}], "hostNetwork": true})), None);
+    }
+
+    /// They were refused.
+    #[test]
+    fn numbers_are_cut_to_the_size_of_their_fields() {
+        let ty = Type::Struct(schema::builtin().by_name("io.k8s.api.core.v1.Pod").unwrap());
+        let mut pod = json!({"spec": {"priority": 2147483648_i64, "activeDeadlineSeconds": 2147483648_i64}});
+        cut(&mut pod, &ty);
+        let expected =
+            json!({"spec": {"priority": -2147483648_i64, "activeDeadlineSeconds": 2147483648_i64}});
+        assert_eq!(pod, expected);
     }
 }

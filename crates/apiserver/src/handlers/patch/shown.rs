@@ -66,10 +66,30 @@ fn merge(at: &mut Touched, patch: &Value) {
     }
 }
 
+/// The object as JSON with its fields in the order of the Go types.
+pub fn in_order(object: &Value, ty: &Type) -> String {
+    let mut out = String::new();
+    write(&mut out, object, ty, None);
+    out
+}
+
 /// The object as text.
 pub(super) fn as_go(object: &Value, ty: StructId, touched: &Touched) -> String {
     let mut out = String::new();
     write(&mut out, object, &Type::Struct(ty), Some(touched));
+    // Go's encoder writes these so that they are safe in HTML; they stand in texts only.
+    const ESCAPED: [(char, &str); 5] = [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    for (character, escaped) in ESCAPED {
+        if out.contains(character) {
+            out = out.replace(character, escaped);
+        }
+    }
     out
 }
 

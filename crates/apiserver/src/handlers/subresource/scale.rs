@@ -73,15 +73,18 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         "patch" => {
             let (patch_type, bytes, options) = patch::read(ctx, body, ctx.resource.custom).await?;
             if patch_type == PatchType::Apply {
-                let mut config = managed::configuration(ctx, &bytes, &options)?;
+                let mut config = managed::configuration(&bytes, &options)?;
                 // The scales of 2018 keep the number in the same place.
                 let own = group_version(&sub.group, &sub.version);
-                if config.get("apiVersion").and_then(Value::as_str) == Some(&own) {
-                    config.insert("apiVersion".into(), VERSION.into());
+                if config.fields.get("apiVersion").and_then(Value::as_str) == Some(&own) {
+                    config.fields.insert("apiVersion".into(), VERSION.into());
                 }
                 let wanted = |old: &Value, managed: Managed| {
-                    let live = plain(&scale_of(ctx, &sub, old), managed);
-                    managed::write_scale(ctx, &live, ScaleWrite::Apply(&config), &options).map(Wanted::of)
+                    let live = plain(&live_scale(ctx, &sub, old), managed);
+                    let write = ScaleWrite::Apply(&config.fields);
+                    let scale = managed::write_scale(ctx, &live, write, &options)?;
+                    config.judge(ctx, &options)?;
+                    Ok(Wanted::of(scale))
                 };
                 let changed = change(ctx, &sub, &options, wanted).await?;
                 return ctx.asked(200, &accept, changed);
@@ -89,7 +92,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             let parsed = kinds::parse(patch_type, &bytes, options.field_validation)?;
             let wanted = |old: &Value, managed: Managed| {
                 let mut parsed = parsed.clone();
-                let current = Cow::Owned(scale_of(ctx, &sub, old));
+                let current = Cow::Owned(live_scale(ctx, &sub, old));
                 let scale = kinds::apply(patch_type, &mut parsed.value, current, sub.ty)?;
                 let scale = match sub.ty {
                     Some(ty) => {
@@ -149,7 +152,7 @@ fn updated(
     scale: &Value,
     options: &WriteOptions,
 ) -> Result<Wanted, ApiError> {
-    let live = plain(&scale_of(ctx, sub, old), managed);
+    let live = plain(&live_scale(ctx, sub, old), managed);
     let written = managed::write_scale(ctx, &live, ScaleWrite::Update(&plain(scale, None)), options)?;
     Ok(Wanted { managed: Wanted::of(written).managed, scale: scale.clone() })
 }
@@ -185,15 +188,24 @@ async fn change(
                 ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name)
             });
         };
-        check_there(ctx, &old.object)?;
         let entries = obj::metadata(&old.object).and_then(|m| m.get("managedFields"));
         let Wanted { scale, managed } = wanted(&old.object, to_scale(entries, &versions))?;
         check_name(ctx, &scale)?;
+        if ctx.resource.custom && obj::number_at(&scale, "spec.replicas") == Some(NEVER_SET) {
+            let path = &paths(ctx).replicas;
+            return Err(ApiError::bad_request(format!(
+                "the spec replicas field \".{path}\" cannot be empty"
+            )));
+        }
         validate(ctx, sub, &scale)?;
         check_same(ctx, &scale, &old)?;
         let mut object = old.object.clone();
         let replicas = obj::number_at(&scale, "spec.replicas").unwrap_or(0);
         set(&mut object, &paths(ctx).replicas, replicas);
+        if let Some(custom) = &ctx.resource.definition {
+            // A schema need not have the field.
+            custom.complete(&mut object);
+        }
         let managed = to_object(entries, managed.as_ref(), &ctx.resource.group_version(), &versions);
         managed::set_managed(&mut object, managed);
         match store_changed(ctx, &old, object, "scale", &tracked).await? {
@@ -229,6 +241,18 @@ fn check_there(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
         return Err(ApiError::internal(format!("the spec replicas field \".{path}\" does not exist")));
     }
     Ok(())
+}
+
+/// The number that a custom resource without one has while its scale is changed, so that what does not set it shows.
+const NEVER_SET: i64 = i32::MIN as i64;
+
+/// The scale that is changed.
+fn live_scale(ctx: &Ctx, sub: &Subresource, object: &Value) -> Value {
+    let mut scale = scale_of(ctx, sub, object);
+    if ctx.resource.custom && obj::number_at(object, &paths(ctx).replicas).is_none() {
+        scale["spec"]["replicas"] = NEVER_SET.into();
+    }
+    scale
 }
 
 fn set(object: &mut Value, path: &str, number: i64) {

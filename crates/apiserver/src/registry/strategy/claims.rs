@@ -4,6 +4,21 @@ use api::{Object, Value};
 
 use crate::registry::obj;
 
+/// When the phase of a volume changed last (`persistentvolumeStatusStrategy.PrepareForUpdate`).
+pub(super) fn note_phase(volume: &mut Value, old: &Value) {
+    const TIME: &str = "status.lastPhaseTransitionTime";
+    let (told, before) = (obj::at(volume, TIME), obj::at(old, TIME));
+    let same = obj::text_at(volume, "status.phase") == obj::text_at(old, "status.phase");
+    let time = match (same, told) {
+        (true, None) => before.cloned(),
+        (false, told) if told.is_none() || told == before => Some(obj::now().into()),
+        _ => return,
+    };
+    if let Some(time) = time {
+        obj::child_mut(volume, "status").insert("lastPhaseTransitionTime".into(), time);
+    }
+}
+
 fn field<'a>(spec: &'a Value, name: &str) -> Option<&'a Value> {
     spec.get(name).filter(|v| !v.is_null())
 }

@@ -14,6 +14,18 @@ pub(super) fn create(pod: &mut Value) {
     gates(pod);
 }
 
+/// What of a written status is not the client's: the pod's class is given once, and what only alpha features use is
+/// dropped.
+pub(super) fn update_status(pod: &mut Value, old: &Value) {
+    if let Some(status) = pod.get_mut("status") {
+        obj::remove_field(status, "nodeAllocatableResourceClaimStatuses");
+    }
+    let class = obj::text_at(old, "status.qosClass");
+    if obj::text_at(pod, "status.qosClass").is_empty() && !class.is_empty() {
+        obj::child_mut(pod, "status").insert("qosClass".into(), class.into());
+    }
+}
+
 /// A gated pod says so in its conditions (`applySchedulingGatedCondition`).
 pub(super) fn gates(pod: &mut Value) {
     let gated = obj::at(pod, "spec.schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());

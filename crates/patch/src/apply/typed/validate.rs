@@ -37,7 +37,7 @@ fn walk<S: TypeSchema>(value: &Value, schema: &S, path: &str, errors: &mut Vec<S
         (Shape::AtomicList | Shape::SetList | Shape::MapList(_), other) => {
             errors.push(format!("{path}: expected list, got {}", go_value(other)));
         }
-        (Shape::Deduced, _) => {}
+        (Shape::Deduced | Shape::Opaque, _) => {}
     }
 }
 

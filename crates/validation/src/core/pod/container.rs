@@ -130,8 +130,8 @@ pub(super) fn ephemeral_containers(around: &Around<'_>, path: &Path<'_>, errs: &
         ];
         for field in FIELDS {
             let set = container.at(field).is_some_and(|v| match v {
-                Value::Object(o) => !o.is_empty(),
-                Value::Array(a) => !a.is_empty(),
+                // All of them are pointers but this one.
+                Value::Object(o) => *field != "resources" || !o.is_empty(),
                 _ => true,
             });
             if set {

@@ -44,6 +44,9 @@ pub(crate) fn status_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &
     }
     transitions(status, before, "ephemeralContainerStatuses", None, errs);
     claim_statuses(status, spec, errs);
+    if let Some(claim) = status.at("extendedResourceClaimStatus") {
+        extended_claim(claim, spec, &STATUS.child("extendedResourceClaimStatus"), errs);
+    }
     pod_ips(status, before, errs);
     host_ips(status, before, errs);
     for field in ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] {
@@ -150,6 +153,46 @@ fn claim_statuses(status: &Value, spec: &Value, errs: &mut ErrorList) {
     }
 }
 
+/// `validatePodExtendedResourceClaimStatus`.
+fn extended_claim(status: &Value, spec: &Value, path: &Path<'_>, errs: &mut ErrorList) {
+    let mappings = path.child("requestMappings");
+    if status.list("requestMappings").is_empty() {
+        errs.required(&mappings, "at least one request mapping is required");
+    }
+    let containers = || spec.list("initContainers").iter().chain(spec.list("containers"));
+    let mut seen: HashSet<[&str; 3]> = HashSet::new();
+    for (i, mapping) in status.list("requestMappings").iter().enumerate() {
+        let item = mappings.index(i);
+        const FIELDS: [&str; 3] = ["containerName", "resourceName", "requestName"];
+        let key @ [container, resource, request] = FIELDS.map(|field| mapping.str(field));
+        // Of containers with one name the last counts.
+        match containers().rfind(|c| c.str("name") == container) {
+            Some(found) if found.sub("resources").sub("requests").at(resource).is_some() => {}
+            Some(_) => errs.invalid(
+                &item.child("resourceName"),
+                resource,
+                "must match the extended resource name of an entry in spec.initContainers.resources.requests or \
+                 spec.containers.resources.requests",
+            ),
+            None => errs.invalid(
+                &item.child("containerName"),
+                container,
+                "must match the name of an entry in spec.initContainers.name or spec.containers.name",
+            ),
+        }
+        errs.invalid_each(&path.child("requestName"), request, names::is_dns1123_label(request));
+        if !seen.insert(key) {
+            FIELDS.iter().zip(key).for_each(|(field, text)| errs.duplicate(&item.child(field), text));
+        }
+    }
+    let name = status.str("resourceClaimName");
+    if name.is_empty() {
+        errs.required(&path.child("resourceClaimName"), "");
+    } else {
+        errs.invalid_each(&path.child("resourceClaimName"), name, names::is_dns1123_subdomain(name));
+    }
+}
+
 fn ips<'a>(v: &'a Value, field: &str) -> Vec<&'a str> {
     v.list(field).iter().map(|ip| ip.str("ip")).collect()
 }
@@ -167,10 +210,7 @@ fn address_list(status: &Value, before: &Value, field: &str, kind: &str, errs: &
             let bad = list.iter().position(|ip| net::parse_ip_sloppy(ip).is_none()).unwrap_or(0);
             errs.internal(
                 &path,
-                format!(
-                    "failed to check for dual stack with error:invalid IP[{bad}]: {} (failed to parse IP address: {:?})",
-                    list[bad], list[bad]
-                ),
+                format!("failed to check for dual stack with error:invalid IP[{bad}]: {}", list[bad]),
             );
         }
         if dual != Some(true) || list.len() > 2 {
