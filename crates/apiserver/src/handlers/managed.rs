@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use api::decode::zero;
+use api::kinds::Era;
 use api::schema::{self, Type};
 use api::status::ApiError;
 use api::{Object, Value};
@@ -400,6 +401,40 @@ pub async fn apply(
     Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED))
 }
 
+/// What was applied, as its type has it. Upstream takes it through its converter of untyped maps, and has failed when
+/// that does.
+fn typed(ctx: &Ctx, config: &Object, object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
+    let resource = &ctx.resource;
+    let Some(ty) = resource.api.ty.filter(|_| !resource.custom && resource.era() == Era::Now) else {
+        return codec::recheck(ctx, resource, object, options);
+    };
+    let failed = |why: String| {
+        let metadata = config.get("metadata");
+        let text =
+            |name: &str| metadata.and_then(|m| m.get(name)).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("namespace"), text("name"));
+        let kind = format!("{}/{}, Kind={}", resource.group, resource.version, resource.kind);
+        ApiError::new(
+            500,
+            "",
+            format!(
+                "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured \
+                 object to {kind}: {why}"
+            ),
+        )
+    };
+    if let Some(why) = super::patch::restore::misfit(&object, &api::schema::Type::Struct(ty)) {
+        return Err(failed(why));
+    }
+    codec::recheck(ctx, resource, object, options).map_err(|error| {
+        let framed = format!("cannot be handled as a {}: ", resource.kind);
+        match error.message.split_once(&framed) {
+            Some((_, why)) => failed(super::patch::restore::told(why.to_owned())),
+            None => error,
+        }
+    })
+}
+
 /// The object (of the hub version) that an applied configuration makes of the live one.
 fn merged(
     ctx: &Ctx,
@@ -429,7 +464,7 @@ fn merged(
     };
     let object = manager::apply(&live, config, options.force, &request)?;
     let ignore = WriteOptions { field_validation: codec::FieldValidation::Ignore, ..options.clone() };
-    let mut object = codec::recheck(ctx, resource, Value::Object(object), &ignore)?;
+    let mut object = typed(ctx, config, Value::Object(object), &ignore)?;
     codec::default(resource, &mut object);
     let mut object = codec::to_hub(resource, object)?;
     super::create::check_namespace(ctx, &mut object)?;

@@ -14,13 +14,12 @@ use super::options::WriteOptions;
 use super::update::{CONFLICT_TRIES, MODIFIED, check_name, check_version, store_changed};
 use super::{Ctx, read_body, write};
 use crate::http::{Incoming, Response};
-use crate::negotiate::essence;
 use crate::registry::resource::group_version;
 use crate::registry::storage::Stored;
 use crate::registry::{codec, obj};
 
 pub mod kinds;
-mod restore;
+pub(super) mod restore;
 mod shown;
 
 use kinds::PatchType;
@@ -43,7 +42,7 @@ pub async fn read(
     custom: bool,
 ) -> Result<(PatchType, Bytes, WriteOptions), ApiError> {
     let header = ctx.parts.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let patch_type = PatchType::parse(&essence(header.unwrap_or_default()), custom)?;
+    let patch_type = PatchType::parse(header.unwrap_or_default(), custom)?;
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "PatchOptions", patch_type == PatchType::Apply)?;
     Ok((patch_type, bytes, options))
@@ -59,8 +58,11 @@ pub async fn patched(
 ) -> Result<write::Saved, ApiError> {
     super::check_segment(&ctx.info.name)?;
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
-    let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
     let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    if current.is_none() {
+        return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
+    }
+    let patch = kinds::parse(patch_type, bytes, options.field_validation)?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
@@ -203,7 +205,11 @@ pub fn as_typed(
     obj::write_json(&mut text, &changed, left_out).map_err(ApiError::internal)?;
     let mut typed = shown::decode(target, &changed, &text, strictly).map_err(|why| {
         let shown = shown();
-        let told = if patch_type == PatchType::Strategic { why } else { target.told(shown.as_bytes(), why) };
+        let told = match patch_type {
+            PatchType::Strategic if target.era() == Era::Now => restore::told(why),
+            PatchType::Strategic => why,
+            _ => target.told(shown.as_bytes(), why),
+        };
         refuse(target, &shown, told)
     })?;
     let mut mistakes = patch.strict.clone();

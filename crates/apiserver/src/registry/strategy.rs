@@ -412,6 +412,7 @@ fn prepare_status_update(resource: &Resource, object: &mut Value, old: &Value) {
         keep = vec!["labels"];
     } else if resource.is("", "pods") {
         keep = vec!["deletionTimestamp", "ownerReferences"];
+        pods::keep_status(object, old);
     } else if resource.is("apps", "daemonsets") {
         set_template_generation(object, template_generation(old));
     }

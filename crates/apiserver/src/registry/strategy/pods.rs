@@ -14,6 +14,33 @@ pub(super) fn create(pod: &mut Value) {
     gates(pod);
 }
 
+/// What a new status may leave out without changing it: the class, and of which generation it tells
+/// (`podStatusStrategy.PrepareForUpdate`).
+pub(super) fn keep_status(pod: &mut Value, old: &Value) {
+    let before = old.get("status").unwrap_or(&Value::Null);
+    let status = obj::child_mut(pod, "status");
+    for (field, empty) in [("qosClass", json!("")), ("observedGeneration", json!(0))] {
+        if status.get(field).is_none_or(|v| *v == empty || v.is_null()) {
+            match before.get(field) {
+                Some(value) => status.insert(field.into(), value.clone()),
+                None => status.remove(field),
+            };
+        }
+    }
+    let mut left: Vec<&Value> =
+        before.get("conditions").and_then(Value::as_array).map(|l| l.iter().collect()).unwrap_or_default();
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        // Conditions of one type may occur more than once, and are met in their order.
+        let same = left.iter().position(|o| o.get("type") == condition.get("type"));
+        let generation = same.and_then(|at| left.remove(at).get("observedGeneration").cloned());
+        let said = condition.get("observedGeneration").and_then(Value::as_i64).unwrap_or(0);
+        if let (0, Some(generation)) = (said, generation) {
+            condition["observedGeneration"] = generation;
+        }
+    }
+}
+
 /// A gated pod says so in its conditions (`applySchedulingGatedCondition`).
 pub(super) fn gates(pod: &mut Value) {
     let gated = obj::at(pod, "spec.schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());
