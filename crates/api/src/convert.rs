@@ -13,6 +13,7 @@ mod others;
 mod rbac;
 mod scale;
 
+pub use apps::hide_template_generation;
 pub use scale::{scale_from_hub, scale_to_hub};
 
 use std::collections::BTreeMap;

@@ -270,7 +270,7 @@ pub fn go_quote(text: &str) -> String {
 }
 
 /// Go's `strconv.IsPrint` of a character beyond ASCII: no control character, separator or unassigned one.
-fn is_printable(c: char) -> bool {
+pub fn is_printable(c: char) -> bool {
     // Rust's escapes have the same idea of it, but for marks that begin a text.
     let mut text = String::from("a");
     text.push(c);

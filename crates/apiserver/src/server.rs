@@ -36,6 +36,7 @@ use crate::options::{Options, parse_duration};
 use crate::registry::resource::{Registry, Resource};
 use crate::registry::storage::{Storage, Stored};
 use crate::registry::{fields, kinds};
+use crate::request::info::well_escaped;
 use crate::request::{Info, Query};
 use crate::run::Error;
 use inflight::Inflight;
@@ -280,12 +281,16 @@ impl Server {
             request.extensions_mut().insert(Upgrade(Arc::new(Mutex::new(Some(upgrade)))));
         }
         let started = std::time::Instant::now();
+        if !well_escaped(request.uri().path()) {
+            return encode::unreadable_request();
+        }
         let (parts, body) = request.into_parts();
         let query = Query::parse(parts.uri.query());
         let info = Info::parse(&parts.method, parts.uri.path(), query.flag("watch"));
         let labels = crate::metrics::Labels::of(&info);
         let accept = negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None);
-        let refused_in = (negotiate::for_refusal(&parts.headers), accept.is_ok_and(|a| a.pretty));
+        let refused_in = negotiate::for_refusal(&parts.headers);
+        let pretty = accept.is_ok_and(|a| a.pretty);
         let long = long_running(&info);
         if let Some(peer) = parts.extensions.get::<Peer>().filter(|_| parts.version < http::Version::HTTP_2) {
             peer.patience.set(long && info.verb != "watch");
@@ -311,7 +316,7 @@ impl Server {
                 })
             }
         };
-        let mut response = answer.unwrap_or_else(|error| refusal(&error, refused_in));
+        let mut response = answer.unwrap_or_else(|error| refusal(&error, refused_in, pretty));
         if !long && response.body().len().is_none_or(|n| n > HELD_MIN_BYTES) {
             let deadline = tokio::time::Instant::now() + limit;
             response = response.map(|body| body.held(Some(deadline), slot));
@@ -353,21 +358,15 @@ impl Server {
         body: Incoming,
     ) -> (Result<Response, ApiError>, Vec<String>) {
         if info.unreadable {
-            return (Ok(nonresource::unreadable(parts.uri.path())), Vec::new());
+            return (Ok(nonresource::unreadable(&parts.uri)), Vec::new());
         }
         if !info.is_resource {
-            return (nonresource::answer(self, &parts, &query).await, Vec::new());
+            return (nonresource::answer(self, &parts, &info.path, &query).await, Vec::new());
         }
-        let resource = self.registry().find(&info.group, &info.version, &info.resource);
-        let path = parts.uri.path();
-        let core_path = path.starts_with("/api/");
-        if resource.is_none()
-            || (core_path != info.group.is_empty())
-            || path.trim_end_matches('/').contains("//")
-        {
-            return (nonresource::unknown(self, path), Vec::new());
-        }
-        let Some(resource) = resource else { return (Err(ApiError::no_such_resource()), Vec::new()) };
+        let found = self.registry().find(&info.group, &info.version, &info.resource);
+        let Some(resource) = found.filter(|_| info.rooted()) else {
+            return (nonresource::unknown(self, &info.path), Vec::new());
+        };
         let server = self.clone();
         let warnings = Mutex::default();
         let ctx =
@@ -387,10 +386,21 @@ fn long_running(info: &Info) -> bool {
 struct Upgrade(Arc<Mutex<Option<hyper::upgrade::OnUpgrade>>>);
 
 /// A refusal as an answer.
-fn refusal(error: &ApiError, (media, pretty): (Media, bool)) -> Response {
-    let json = Bytes::from(status::failure(error));
-    let plain = negotiate::Accept { media, convert: None, pretty, gzip: false };
-    let mut response = encode::json_bytes(error.code, json, &plain);
+fn refusal(error: &ApiError, media: Option<Media>, pretty: bool) -> Response {
+    let mut response = match media {
+        Some(Media::Json) if !pretty => {
+            encode::json_bytes(error.code, Bytes::from(status::failure(error)), &negotiate::Accept::JSON)
+        }
+        // A client that takes no such answer gets it all the same, in the form for people.
+        Some(Media::Json) | None => {
+            let json = Bytes::from(status::failure_indented(error));
+            encode::json_bytes(error.code, json, &negotiate::Accept::JSON)
+        }
+        Some(media) => {
+            let accept = negotiate::Accept { media, ..negotiate::Accept::JSON };
+            encode::json_bytes(error.code, Bytes::from(status::failure(error)), &accept)
+        }
+    };
     if let Some(seconds) = error.details.get("retryAfterSeconds").and_then(Value::as_u64) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -142,12 +142,15 @@ impl Resource {
         revision: Revision,
     ) -> List {
         let mut list = List { items: Vec::new(), revision, next: None, remaining: None };
-        for item in items.filter(|i| predicate.matches(i, self.index_field)) {
+        // Upstream does not look whether what follows is wanted: the last page may be empty.
+        for item in items.filter(|i| predicate.reaches(i, self.index_field)) {
             if limit > 0 && list.items.len() == limit {
                 list.next = list.items.last().map(|last| after_key(last.key()));
                 break;
             }
-            list.items.push(item.clone());
+            if predicate.matches(item, self.index_field) {
+                list.items.push(item.clone());
+            }
         }
         list
     }
@@ -213,15 +216,14 @@ impl Resource {
             let total = range.count;
             for (number, entry) in range.entries.iter().enumerate() {
                 let Some(item) = self.item(&entry.key, entry.mod_revision, &entry.value) else { continue };
-                if !predicate.matches(&item, self.index_field) {
-                    continue;
-                }
                 if limit > 0 && list.items.len() == limit {
                     list.next = list.items.last().map(|last| after_key(last.key()));
                     list.remaining = unfiltered.then_some(total - number);
                     return Ok(list);
                 }
-                list.items.push(item);
+                if predicate.matches(&item, self.index_field) {
+                    list.items.push(item);
+                }
             }
             match range.entries.last() {
                 Some(last) if range.more => from = Some(after_key(&last.key)),

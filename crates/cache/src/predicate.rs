@@ -22,11 +22,16 @@ pub struct Predicate {
 }
 
 impl Predicate {
+    /// Whether the item is among those that are looked through for the ones that are wanted.
+    pub(crate) fn reaches(&self, item: &Item, index_field: Option<usize>) -> bool {
+        self.namespace.as_deref().is_none_or(|n| item.namespace() == n)
+            && self.index.as_deref().is_none_or(|v| index_field.and_then(|i| item.field_at(i)) == Some(v))
+    }
+
     /// Whether the item is wanted; `index_field` is the position of the kind's index field.
     pub(crate) fn matches(&self, item: &Item, index_field: Option<usize>) -> bool {
-        self.namespace.as_deref().is_none_or(|n| item.namespace() == n)
+        self.reaches(item, index_field)
             && self.name.as_deref().is_none_or(|n| item.name() == n)
-            && self.index.as_deref().is_none_or(|v| index_field.and_then(|i| item.field_at(i)) == Some(v))
             && self.filter.as_ref().is_none_or(|f| f(item))
     }
 

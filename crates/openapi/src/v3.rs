@@ -45,6 +45,12 @@ pub fn json(
     let mut fields = Fields::begin(out)?;
     parts.each_definition(|name, definition| fields.field(name, definition))?;
     fields.end()?;
+    // How to say who one is.
+    let token = json!({"BearerToken": {
+        "type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header",
+    }});
+    out.write_all(br#","securitySchemes":"#)?;
+    serde_json::to_writer(&mut *out, &token)?;
     out.write_all(b"}}")
 }
 

@@ -9,6 +9,15 @@ use crate::{Object, Value};
 const ROLLBACK: &str = "deprecated.deployment.rollback.to";
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
+/// Takes the annotation away that stands for a field of daemon sets.
+pub fn hide_template_generation(metadata: &mut Value) {
+    let Some(metadata) = metadata.as_object_mut() else { return };
+    let Some(Value::Object(annotations)) = metadata.get_mut("annotations") else { return };
+    if annotations.remove(TEMPLATE_GENERATION).is_some() && annotations.is_empty() {
+        metadata.remove("annotations");
+    }
+}
+
 fn same(_: &mut Object) -> Result<(), String> {
     Ok(())
 }

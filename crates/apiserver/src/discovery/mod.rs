@@ -121,6 +121,8 @@ pub fn group(server: &Server, parts: &Parts, query: &Query, path: &str) -> Optio
     let served = |group: &str| server.registry().groups().iter().any(|(g, _)| g == group);
     let routed = match segments.as_slice() {
         ["api", _] => true,
+        // Its own group is the only one that upstream's aggregator routes.
+        ["apis", "apiregistration.k8s.io"] => true,
         ["apis", group, _] => served(group),
         _ => false,
     };

@@ -37,7 +37,7 @@ async fn read_options(ctx: &Ctx, body: Incoming) -> Result<DeleteOptions, ApiErr
     }
     let media = negotiate::content_type(&ctx.parts.headers)?;
     let kind = Kind { group: "", version: "v1", kind: "DeleteOptions" };
-    let decoded = codec::decode_options(&bytes, media, kind)
+    let decoded = codec::decode_options(&bytes, media, kind, ctx.resource.era())
         .map_err(|error| if ctx.resource.era() == Era::Now { unframed(error) } else { error })?;
     DeleteOptions::from_body(&decoded)
 }
@@ -59,13 +59,7 @@ fn unframed(mut error: ApiError) -> ApiError {
 pub async fn delete(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let accept = ctx.accept()?;
     let options = read_options(ctx, body).await?;
-    let unsaid = options.propagation_policy.is_none() && options.orphan_dependents.is_none();
-    if unsaid && ctx.resource.is("batch", "jobs") && ctx.resource.version == "v1" {
-        ctx.warn(
-            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or \
-             set propagationPolicy=Orphan to suppress this warning",
-        );
-    }
+    warn_of_orphans(ctx, &options);
     // Who asked for dependents to go, too, is told that the object still waits.
     let marked = if options.orphan_dependents == Some(false) { 202 } else { 200 };
     super::check_segment(&ctx.info.name)?;
@@ -87,6 +81,17 @@ pub async fn delete(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     Ok(encode::json_bytes(200, status::success(&details, 0).into(), &accept))
 }
 
+/// Jobs of `v1` leave their pods behind unless told otherwise.
+fn warn_of_orphans(ctx: &Ctx, options: &DeleteOptions) {
+    let unsaid = options.propagation_policy.is_none() && options.orphan_dependents.is_none();
+    if unsaid && ctx.resource.is("batch", "jobs") && ctx.resource.version == "v1" {
+        ctx.warn(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or \
+             set propagationPolicy=Orphan to suppress this warning",
+        );
+    }
+}
+
 /// Deletes the object that the path names, with options that are at hand.
 pub async fn named(ctx: &Ctx, options: DeleteOptions) -> Result<(), ApiError> {
     delete_named(ctx, &ctx.info.name, options).await.map(|_| ())
@@ -97,6 +102,7 @@ pub async fn collection(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError>
     let accept = ctx.accept()?;
     let list_options = ListOptions::parse(&ctx.query, false)?;
     let options = read_options(ctx, body).await?;
+    warn_of_orphans(ctx, &options);
     let found = list::find(ctx, &list_options).await?;
     for item in &found.items {
         let one = Target { namespace: item.namespace(), name: item.name() };
@@ -188,20 +194,26 @@ async fn once(
         }
         return Ok(Ok(Outcome::Marked(object)));
     }
-    if !options.dry_run {
-        match server.storage().delete(&key, old.revision).await? {
-            Err(now) => return Ok(Err(now)),
-            Ok(revision) => {
-                if grace == Grace::Wait {
-                    obj::metadata_mut(&mut object)
-                        .insert("resourceVersion".into(), revision.to_string().into());
-                } else {
-                    object = old.object.clone();
-                    obj::metadata_mut(&mut object)
-                        .insert("resourceVersion".into(), revision.to_string().into());
-                }
-                server.deleted(resource, &object).await;
-            }
+    if options.dry_run {
+        return Ok(Ok(Outcome::Gone(object)));
+    }
+    let mut revision = old.revision;
+    if grace == Grace::Wait {
+        // Whoever watches sees the mark first, and in what is gone.
+        if let Err(now) = server.storage().update(resource, &key, revision, &mut object).await? {
+            return Ok(Err(now));
+        }
+        revision = obj::resource_version(&object).parse().unwrap_or(revision);
+    } else {
+        object = old.object.clone();
+    }
+    match server.storage().delete(&key, revision).await? {
+        // Marked as it is, it may be somebody else who took it away meanwhile.
+        Err(None) if grace == Grace::Wait => {}
+        Err(now) => return Ok(Err(now)),
+        Ok(revision) => {
+            obj::metadata_mut(&mut object).insert("resourceVersion".into(), revision.to_string().into());
+            server.deleted(resource, &object).await;
         }
     }
     Ok(Ok(Outcome::Gone(object)))

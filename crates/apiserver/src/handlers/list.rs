@@ -23,6 +23,9 @@ use crate::request::selector;
 /// How long a list waits for the cache to be as fresh as asked (upstream's `blockTimeout`).
 pub const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a list of any version waits for this server's own writes: they come at once, or something is wrong.
+const CAUGHT_UP: Duration = Duration::from_millis(100);
+
 /// The cache's words as an answer.
 pub fn cache_error(error: &cache::Error) -> ApiError {
     match error {
@@ -56,8 +59,14 @@ pub fn version(text: &str) -> Result<u64, String> {
     parse_uint(text).map_err(|e| format!("resourceVersion: Invalid value: {}: {e}", go_quote(text)))
 }
 
-/// Waits for the cache to be as fresh as asked.
+/// Waits for the cache to be as fresh as asked. Whoever asks for nothing still sees what this server has answered
+/// already, as fast as the cache is.
 pub async fn wait_until_fresh(ctx: &Ctx, wanted: u64) -> Result<(), ApiError> {
+    if wanted == 0 {
+        let written = ctx.server.storage().last_written();
+        let _ = ctx.server.cache().wait_until_fresh(written, CAUGHT_UP).await;
+        return Ok(());
+    }
     let revision = i64::try_from(wanted).unwrap_or(i64::MAX);
     let waited = ctx.server.cache().wait_until_fresh(revision, FRESH_TIMEOUT).await;
     waited.map_err(|e| cache_error(&naming(e, wanted)))
@@ -162,7 +171,9 @@ pub async fn find(ctx: &Ctx, options: &ListOptions) -> Result<List, ApiError> {
         selector::predicate(resource, &ctx.info.namespace, &options.label_selector, &options.field_selector)?;
     let kind = ctx.server.cached(resource)?;
     let cache = ctx.server.cache();
-    let limit = usize::try_from(options.limit.max(0)).unwrap_or(usize::MAX);
+    // A list of any version that is at hand is whole.
+    let limit = if options.resource_version == "0" { 0 } else { options.limit.max(0) };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     kind.loaded(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
     if !options.continue_token.is_empty() {
         let token = Token::parse(&options.continue_token)?;
@@ -185,15 +196,13 @@ pub async fn find(ctx: &Ctx, options: &ListOptions) -> Result<List, ApiError> {
         options.version_match == "Exact" || (options.version_match.is_empty() && limit > 0 && wanted > 0);
     if exact {
         let revision = i64::try_from(wanted).unwrap_or(i64::MAX);
-        if revision > cache.revision() {
-            cache.consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
-        }
+        wait_until_fresh(ctx, wanted).await?;
         let listed = kind.list_at(revision, &predicate, limit, None).await;
         return listed.map_err(|e| exactly(&naming(e, wanted)));
     }
     if options.resource_version.is_empty() {
         cache.consistent(FRESH_TIMEOUT).await.map_err(|e| cache_error(&e))?;
-    } else if wanted > 0 {
+    } else {
         wait_until_fresh(ctx, wanted).await?;
     }
     Ok(kind.list(&predicate, limit, None))

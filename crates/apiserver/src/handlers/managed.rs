@@ -15,7 +15,7 @@ use patch::schema::Typed;
 
 use super::Ctx;
 use super::options::WriteOptions;
-use super::patch::{restore, shown};
+use super::patch::restore;
 use super::update::{CONFLICT_TRIES, MODIFIED, check_name, store_changed};
 use crate::http::Response;
 use crate::negotiate::Accept;
@@ -424,23 +424,33 @@ pub async fn apply(
     Err(ApiError::conflict(resource.group_resource(), &ctx.info.name, MODIFIED))
 }
 
-/// Makes the values of a merged object those of its type. Upstream's converter, not its decoder, does this: it has
-/// words of its own for what does not fit, and cuts numbers to the size of their fields.
-fn converted(ctx: &Ctx, object: &mut Value, config: &Object) -> Result<(), ApiError> {
+/// What was applied, as its type has it. Upstream takes it through its converter of untyped maps, which cuts numbers to
+/// the size of their fields and has words of its own for what does not fit.
+fn typed(ctx: &Ctx, config: &Object, mut object: Value, options: &WriteOptions) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
     let Some(ty) = resource.api.ty.filter(|_| !resource.custom && resource.era() == Era::Now) else {
-        return Ok(());
+        return codec::recheck(ctx, resource, object, options);
     };
     let ty = Type::Struct(ty);
-    restore::cut(object, &ty);
-    let text = shown::in_order(object, &ty);
-    let Err(why) = api::decode::typed(schema::builtin(), &ty, text.as_bytes(), false) else { return Ok(()) };
-    let (about, why) = (manager::describe(config), restore::told(why));
-    let (_, kind) = about.split_once("; ").unwrap_or_default();
-    let why = format!(
-        "failed to convert new object ({about}) to proper version: unable to convert unstructured object to {kind}: {why}"
-    );
-    Err(ApiError::new(500, "", why))
+    let failed = |why: String| {
+        let about = manager::describe(config);
+        let (_, kind) = about.split_once("; ").unwrap_or_default();
+        let why = format!(
+            "failed to convert new object ({about}) to proper version: unable to convert unstructured object to {kind}: {why}"
+        );
+        ApiError::new(500, "", why)
+    };
+    restore::cut(&mut object, &ty);
+    if let Some(why) = restore::misfit(&object, &ty) {
+        return Err(failed(why));
+    }
+    codec::recheck(ctx, resource, object, options).map_err(|error| {
+        let framed = format!("cannot be handled as a {}: ", resource.kind);
+        match error.message.split_once(&framed) {
+            Some((_, why)) => failed(restore::told(why.to_owned())),
+            None => error,
+        }
+    })
 }
 
 /// The object (of the hub version) that an applied configuration makes of the live one.
@@ -472,10 +482,8 @@ fn merged(
     };
     let object = manager::apply(&live, &config.fields, options.force, &request)?;
     config.judge(ctx, options)?;
-    let mut object = Value::Object(object);
-    converted(ctx, &mut object, &config.fields)?;
     let ignore = WriteOptions { field_validation: codec::FieldValidation::Ignore, ..options.clone() };
-    let mut object = codec::recheck(ctx, resource, object, &ignore)?;
+    let mut object = typed(ctx, &config.fields, Value::Object(object), &ignore)?;
     codec::default(resource, &mut object);
     let mut object = codec::to_hub(resource, object)?;
     super::create::check_namespace(ctx, &mut object)?;

@@ -7,6 +7,7 @@ pub mod list;
 pub mod managed;
 pub mod options;
 pub mod patch;
+pub mod route;
 pub mod subresource;
 pub mod update;
 pub mod watch;
@@ -171,79 +172,23 @@ pub fn method_not_allowed() -> ApiError {
     ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 }
 
-/// Which methods a path answers to at all; upstream's router checks this before anything else.
-fn route(ctx: &Ctx) -> Result<(), ApiError> {
+/// Upstream's store wants a namespace for what has one, and refuses keys that look like a way up
+/// (`NamespaceKeyFunc`, `storage.PrepareKey`).
+fn check_key(ctx: &Ctx) -> Result<(), ApiError> {
     let (info, resource) = (&ctx.info, &ctx.resource);
-    let namespaced_path = info.scoped;
-    let all_namespaces = resource.namespaced && !namespaced_path;
-    if !resource.namespaced && namespaced_path {
-        return Err(ApiError::no_such_resource());
-    }
-    if info.subresource.is_empty() {
-        // What has only subresources has no path of its own.
-        if resource.verbs.is_empty() {
-            return Err(ApiError::no_such_resource());
-        }
-        if !info.name.is_empty() {
-            if all_namespaces {
-                return Err(ApiError::no_such_resource());
-            }
-            // A resource without any verb on a named object has no such path.
-            let named = ["get", "update", "patch", "delete", "watch"];
-            if !named.iter().any(|v| resource.allows(v)) {
-                return Err(ApiError::no_such_resource());
-            }
-        }
-        let verb = if info.verb == "watch" && !info.watch_path && !resource.allows("watch") {
-            "list"
-        } else {
-            info.verb
-        };
-        let misplaced =
-            if info.name.is_empty() { matches!(verb, "update" | "patch") } else { verb == "create" };
-        if !resource.allows(verb) || misplaced {
-            return Err(method_not_allowed());
-        }
-        if all_namespaces && !matches!(verb, "list" | "watch") {
-            let only = resource.verbs.len() == 1 || resource.key_prefix.is_empty();
-            return Err(if only { ApiError::no_such_resource() } else { method_not_allowed() });
-        }
+    if !resource.namespaced || resource.key_prefix.is_empty() || info.verb == "create" {
         return Ok(());
     }
-    let Some(sub) = resource.subresource(&info.subresource) else {
-        // Upstream has these paths for every custom resource, and finds nothing there.
-        if resource.custom && matches!(info.subresource.as_str(), "status" | "scale") {
-            return Err(ApiError::not_found(resource.group_resource(), &info.name));
-        }
-        return Err(ApiError::no_such_resource());
-    };
-    if all_namespaces || info.name.is_empty() {
-        return Err(ApiError::no_such_resource());
+    if info.namespace.is_empty() && !info.name.is_empty() && !info.watch_path {
+        return Err(ApiError::bad_request("Namespace parameter required."));
     }
-    let connects = matches!(info.subresource.as_str(), "proxy" | "exec" | "attach" | "portforward" | "log");
-    if !connects && !info.rest.is_empty() {
-        return Err(ApiError::no_such_resource());
+    if !matches!(info.namespace.as_str(), "." | "..") {
+        return Ok(());
     }
-    if !connects && !sub.verbs.iter().any(|v| v == info.verb) {
-        return Err(method_not_allowed());
-    }
-    Ok(())
-}
-
-/// What the routes of built-in kinds produce, by upstream's installer. Custom resources are not routed.
-fn produced(ctx: &Ctx) -> Result<(), ApiError> {
-    let (info, headers) = (&ctx.info, &ctx.parts.headers);
-    match info.subresource.as_str() {
-        _ if ctx.resource.custom => Ok(()),
-        "proxy" | "exec" | "attach" | "portforward" => Ok(()),
-        "log" => negotiate::produces(headers, &[&["text/plain"], &negotiate::OFFERED[..]].concat()),
-        "" if matches!(info.verb, "list" | "watch") => {
-            let streams =
-                ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
-            negotiate::produces(headers, &[&negotiate::OFFERED[..], &streams].concat())
-        }
-        _ => negotiate::produces(headers, &negotiate::OFFERED),
-    }
+    check_segment(&info.name)?;
+    let name = if info.name.is_empty() { String::new() } else { format!("/{}", info.name) };
+    let key = format!("/{}/{}{name}", resource.key_prefix, info.namespace);
+    Err(ApiError::new(500, "", format!("invalid key: {}", api::field::go_quote(&key))))
 }
 
 /// Answers a request for a resource.
@@ -254,15 +199,20 @@ pub async fn dispatch(ctx: Ctx, body: Incoming) -> (Result<Response, ApiError>, 
             ctx.warn(warning.clone());
         }
     };
+    // Of custom resources it is told before anybody asks whether there is such a subresource.
     if ctx.resource.custom {
-        // These are told before anybody asks whether there is such a subresource.
         warn();
     }
-    let answer = match route(&ctx).and_then(|()| produced(&ctx)) {
+    let answer = match route::check(&ctx) {
         Err(error) => Err(error),
         Ok(()) => {
-            warn();
-            verb(&ctx, body).await
+            if !ctx.resource.custom {
+                warn();
+            }
+            match check_key(&ctx) {
+                Err(error) => Err(error),
+                Ok(()) => verb(&ctx, body).await,
+            }
         }
     };
     let warnings = std::mem::take(&mut *ctx.warnings.lock());

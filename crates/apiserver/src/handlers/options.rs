@@ -1,7 +1,8 @@
 //! The options of each verb, from query parameters (and bodies of deletes), validated as upstream does
 //! (`apimachinery/pkg/apis/meta/v1/validation`).
 
-use api::field::{Error, ErrorList, Path};
+use api::field::{Error, ErrorList, Path, is_printable};
+use api::selector::{FieldSelector, LabelSelector};
 use api::status::{ApiError, GroupName};
 use api::{Object, Value};
 
@@ -44,8 +45,8 @@ fn field_manager(name: &str, errors: &mut ErrorList) {
     if name.len() > 128 {
         errors.push(Error::too_long(&path, 128));
     }
-    for (i, c) in name.chars().enumerate() {
-        if c.is_control() {
+    for (i, c) in name.char_indices() {
+        if !is_printable(c) {
             let why = format!("invalid character U+{:04X} (at position {i})", c as u32);
             errors.push(Error::invalid(&path, &Value::from(name), &why));
         }
@@ -81,7 +82,7 @@ impl WriteOptions {
             }
         }
         field_manager(&manager, &mut errors);
-        let values: Vec<String> = query.all("dryRun").filter(|v| !v.is_empty()).map(str::to_owned).collect();
+        let values: Vec<String> = query.all("dryRun").map(str::to_owned).collect();
         let dry_run = dry_run(&values, &mut errors);
         let field_validation = field_validation(query.text("fieldValidation"), &mut errors);
         invalid(kind, &errors)?;
@@ -130,15 +131,16 @@ impl DeleteOptions {
 
     /// From query parameters.
     pub fn from_query(query: &Query) -> Result<DeleteOptions, ApiError> {
+        let given = |name: &str| query.get(name).filter(|v| !v.is_empty()).map(str::to_owned);
         let options = DeleteOptions {
             grace_period_seconds: query.number("gracePeriodSeconds")?,
-            uid: query.get("uid").map(str::to_owned),
-            resource_version: None,
+            uid: given("uid"),
+            resource_version: given("resourceVersion"),
             orphan_dependents: query.flag_option("orphanDependents"),
             propagation_policy: query.get("propagationPolicy").map(str::to_owned),
             dry_run: false,
         };
-        let dry_run: Vec<String> = query.all("dryRun").filter(|v| !v.is_empty()).map(str::to_owned).collect();
+        let dry_run: Vec<String> = query.all("dryRun").map(str::to_owned).collect();
         options.validated(&dry_run)
     }
 
@@ -208,6 +210,9 @@ impl ListOptions {
             continue_token: query.text("continue").to_owned(),
             send_initial_events: query.flag_option("sendInitialEvents"),
         };
+        // Upstream has parsed both before it looks at what goes together.
+        LabelSelector::parse(&options.label_selector).map_err(ApiError::bad_request)?;
+        FieldSelector::parse_raw(&options.field_selector).map_err(ApiError::bad_request)?;
         options.default();
         options.validate()?;
         Ok(options)
@@ -288,6 +293,23 @@ pub fn is_options(body: &Object) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn selectors_are_read_before_options_are_compared() {
+        let said = |text: &str| ListOptions::parse(&Query::parse(Some(text)), false).unwrap_err();
+        assert_eq!(said("sendInitialEvents=true&labelSelector=%3D%3D").code, 400);
+        assert_eq!(said("resourceVersionMatch=Exact&fieldSelector=a").code, 400);
+        assert_eq!(said("sendInitialEvents=true").code, 422);
+    }
+
+    #[test]
+    fn deletes_have_preconditions_in_the_query_too() {
+        let options = |text: &str| DeleteOptions::from_query(&Query::parse(Some(text)));
+        let given = options("uid=&resourceVersion=5").unwrap();
+        assert_eq!((given.uid, given.resource_version.as_deref()), (None, Some("5")));
+        let refused = options("dryRun=").unwrap_err();
+        assert!(refused.message.contains("dryRun: Unsupported value: [\"\"]"), "{}", refused.message);
+    }
 
     #[test]
     fn watches_from_the_beginning_say_so() {

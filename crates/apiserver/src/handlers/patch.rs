@@ -14,14 +14,13 @@ use super::options::WriteOptions;
 use super::update::{CONFLICT_TRIES, MODIFIED, check_name, check_version, store_changed};
 use super::{Ctx, read_body, write};
 use crate::http::{Incoming, Response};
-use crate::negotiate::essence;
 use crate::registry::resource::group_version;
 use crate::registry::storage::Stored;
 use crate::registry::{codec, obj};
 
 pub mod kinds;
-pub mod restore;
-pub mod shown;
+pub(super) mod restore;
+mod shown;
 
 use kinds::PatchType;
 
@@ -43,7 +42,7 @@ pub async fn read(
     custom: bool,
 ) -> Result<(PatchType, Bytes, WriteOptions), ApiError> {
     let header = ctx.parts.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let patch_type = PatchType::parse(&essence(header.unwrap_or_default()), custom)?;
+    let patch_type = PatchType::parse(header.unwrap_or_default(), custom)?;
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "PatchOptions", patch_type == PatchType::Apply)?;
     Ok((patch_type, bytes, options))
@@ -208,13 +207,15 @@ pub fn as_typed(
     obj::write_json(&mut text, &changed, left_out).map_err(ApiError::internal)?;
     let mut typed = shown::decode(target, &changed, &text, strictly).map_err(|why| {
         let shown = shown();
-        let told = if patch_type == PatchType::Strategic {
-            // The converter goes by the type's fields.
-            let ordered = shown::in_order(&changed, &api::schema::Type::Struct(ty));
-            let first = shown::decode(target, &changed, ordered.as_bytes(), strictly).err();
-            restore::told(first.unwrap_or(why))
-        } else {
-            target.told(shown.as_bytes(), why)
+        let told = match patch_type {
+            PatchType::Strategic if target.era() == Era::Now => {
+                // The converter goes by the type's fields.
+                let ordered = shown::in_order(&changed, &api::schema::Type::Struct(ty));
+                let first = shown::decode(target, &changed, ordered.as_bytes(), strictly).err();
+                restore::told(first.unwrap_or(why))
+            }
+            PatchType::Strategic => why,
+            _ => target.told(shown.as_bytes(), why),
         };
         refuse(target, &shown, told)
     })?;

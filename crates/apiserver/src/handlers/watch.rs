@@ -17,7 +17,7 @@ use super::Ctx;
 use super::list::{FRESH_TIMEOUT, cache_error, item_value, version, wait_until_fresh};
 use super::options::ListOptions;
 use crate::http::{Body, Response, status};
-use crate::negotiate::{Convert, table};
+use crate::negotiate::{self, Accept, Convert, Media, table};
 use crate::registry::codec;
 use crate::registry::resource::Resource;
 use crate::request::selector;
@@ -50,6 +50,11 @@ impl Form {
         version * 64 + shape + if self.headers { 32 } else { 0 }
     }
 
+    /// Whether no event has this form: a watch has no lists. Upstream notices with the first event, and hangs up.
+    fn is_unwritable(&self) -> bool {
+        self.convert.as_ref().is_some_and(|c| c.kind == "PartialObjectMetadataList")
+    }
+
     fn write(&self, item: &Item, out: &mut Vec<u8>) -> Result<(), ApiError> {
         if let Some(convert) = &self.convert {
             let value =
@@ -73,11 +78,16 @@ impl Form {
     fn bookmark(&self, revision: i64, initial_events_end: bool) -> Bytes {
         let mut object = codec::zero(&self.resource);
         object["metadata"]["resourceVersion"] = revision.to_string().into();
+        let mut include = self.include;
         if initial_events_end {
-            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+            object["metadata"]["annotations"]["k8s.io/initial-events-end"] = "true".into();
+            // What says so is always shown.
+            if include == table::Include::None {
+                include = table::Include::Metadata;
+            }
         }
         if let Some(convert) = &self.convert {
-            object = table::bookmark(&self.printer, convert, (self.include, self.headers), object);
+            object = table::bookmark(&self.resource, &self.printer, convert, (include, self.headers), object);
         }
         frame(&json!({"type": "BOOKMARK", "object": object}))
     }
@@ -139,15 +149,22 @@ pub async fn watch(ctx: &Ctx) -> Result<Response, ApiError> {
         Ok(watcher) => watcher.until(deadline),
         // Upstream tells this inside the watch.
         Err(error) if error.code == 410 => {
-            return respond(ctx, futures::stream::iter([error_frame(&error)]));
+            streams(&accept)?;
+            return Ok(respond(futures::stream::iter([error_frame(&error)])));
         }
         Err(error) => return Err(error),
     };
+    streams(&accept)?;
     if websocket::wanted(ctx) {
         return websocket::upgrade(ctx, watcher, form, deadline);
     }
     let stop = ctx.server.stopping();
-    respond(ctx, frames(watcher, form, deadline, stop))
+    Ok(respond(frames(watcher, form, deadline, stop)))
+}
+
+/// Not every encoding can be cut into frames.
+fn streams(accept: &Accept) -> Result<(), ApiError> {
+    if accept.media == Media::Json { Ok(()) } else { Err(ApiError::not_acceptable(&negotiate::STREAMED)) }
 }
 
 /// What the watch is about. An object in the path is chosen by name; a field selector must mean the same object.
@@ -189,9 +206,7 @@ async fn open(ctx: &Ctx, options: &ListOptions, predicate: Predicate) -> Result<
             Start::After(ctx.server.cache().revision())
         }
         _ if after == 0 => {
-            if text.is_empty() {
-                fresh().await?;
-            }
+            fresh().await?;
             Start::InitialObjects { end_bookmark: false }
         }
         _ => Start::After(after),
@@ -228,19 +243,19 @@ fn frames(
             () = &mut open.deadline => return None,
             () = &mut open.stop => return None,
         };
+        if open.form.is_unwritable() {
+            return None;
+        }
         let frame = open.form.frame(&item);
         open.form.headers = false;
         Some((frame, open))
     })
 }
 
-fn respond(ctx: &Ctx, frames: impl Stream<Item = Bytes> + Send + 'static) -> Result<Response, ApiError> {
-    let asked = ctx.parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let stream_type = asked.contains("stream=watch");
-    let content_type = if stream_type { "application/json;stream=watch" } else { "application/json" };
+fn respond(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     let mut response = Response::new(Body::stream(frames));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    Ok(response)
+    response
 }

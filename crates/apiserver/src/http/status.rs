@@ -88,8 +88,17 @@ fn generic(error: &ApiError) -> bool {
 
 /// A refusal as JSON.
 pub fn failure(error: &ApiError) -> Vec<u8> {
+    encode(&refused(error))
+}
+
+/// The same for people: indented, and without an end of the line.
+pub fn failure_indented(error: &ApiError) -> Vec<u8> {
+    serde_json::to_vec_pretty(&refused(error)).unwrap_or_default()
+}
+
+fn refused(error: &ApiError) -> Status<'_> {
     let empty = error.details.is_empty();
-    encode(&Status {
+    Status {
         kind: "Status",
         api_version: "v1",
         metadata: Metadata { continue_token: error.continue_token.as_deref() },
@@ -98,7 +107,7 @@ pub fn failure(error: &ApiError) -> Vec<u8> {
         reason: error.reason,
         details: (!empty || generic(error)).then(|| details(&error.details)),
         code: error.code,
-    })
+    }
 }
 
 /// The answer to a successful delete: `details` names what is gone.

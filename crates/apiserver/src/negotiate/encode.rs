@@ -66,6 +66,15 @@ fn gzip_bytes(bytes: &[u8]) -> Bytes {
     written.map_or_else(|_| Bytes::copy_from_slice(bytes), Bytes::from)
 }
 
+/// What Go's HTTP server says of a path that it cannot read, before anybody else sees the request.
+pub fn unreadable_request() -> Response {
+    let mut response = whole(400, Bytes::from_static(b"400 Bad Request"), "text/plain; charset=utf-8", false);
+    let headers = response.headers_mut();
+    headers.remove(header::CACHE_CONTROL);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// Plain text, as health checks and unknown paths answer.
 pub fn text(code: u16, text: impl Into<Bytes>) -> Response {
     let mut response = whole(code, text.into(), "text/plain; charset=utf-8", false);

@@ -33,7 +33,11 @@ impl Include {
             "" | "Metadata" => Ok(Include::Metadata),
             "None" => Ok(Include::None),
             "Object" => Ok(Include::Object),
-            other => Err(ApiError::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+            other => Err(ApiError::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', 'Object', \
+                 'None', or empty",
+                api::field::go_quote(other)
+            ))),
         }
     }
 }
@@ -45,9 +49,15 @@ pub fn object(ctx: &Ctx, convert: &Convert, object: Value) -> Result<Value, ApiE
             let include = Include::parse(&ctx.query)?;
             let metadata = list_metadata(&object);
             let hub = codec::to_hub(&ctx.resource, object.clone()).unwrap_or_else(|_| object.clone());
-            Ok(table(&ctx.printer(), convert, include, metadata, vec![(hub, object)]))
+            let shown = if include == Include::Object { object } else { hub.clone() };
+            Ok(table(&ctx.resource, &ctx.printer(), convert, include, metadata, vec![(hub, shown)]))
         }
-        "PartialObjectMetadata" => Ok(printers::partial_object_metadata(&object, version(convert))),
+        "PartialObjectMetadata" => {
+            let own = ctx.info.subresource != "scale";
+            let hub = if own { codec::to_hub(&ctx.resource, object.clone()) } else { Ok(object.clone()) };
+            let hub = hub.unwrap_or(object);
+            Ok(partial(&ctx.resource, &hub, version(convert)))
+        }
         _ => Err(ApiError::new(
             406,
             "NotAcceptable",
@@ -58,6 +68,24 @@ pub fn object(ctx: &Ctx, convert: &Convert, object: Value) -> Result<Value, ApiE
             ),
         )),
     }
+}
+
+/// The metadata of an object of the stored version. Upstream takes it from its internal type, which has not the
+/// annotations that stand for fields.
+fn partial(resource: &Resource, hub: &Value, version: &str) -> Value {
+    let mut partial = printers::partial_object_metadata(hub, version);
+    if resource.is(DAEMON_SETS.0, DAEMON_SETS.1) {
+        api::convert::hide_template_generation(&mut partial["metadata"]);
+    }
+    partial
+}
+
+/// The only kind that keeps a field in an annotation of its stored version.
+const DAEMON_SETS: (&str, &str) = ("apps", "daemonsets");
+
+/// An item in the stored version, or a custom one in the version that was asked.
+fn hub_value(resource: &Resource, item: &Item) -> Result<Value, ApiError> {
+    if resource.custom { item_value(resource, item) } else { item.value().map_err(ApiError::internal) }
 }
 
 fn version(convert: &Convert) -> &'static str {
@@ -85,7 +113,7 @@ pub fn list(
     items: &[std::sync::Arc<Item>],
 ) -> Result<Value, ApiError> {
     if convert.kind != "Table" {
-        let objects = items.iter().map(|i| item_value(&ctx.resource, i)).collect::<Result<Vec<_>, _>>()?;
+        let objects = items.iter().map(|i| hub_value(&ctx.resource, i)).collect::<Result<Vec<_>, _>>()?;
         return values(ctx, convert, metadata, objects);
     }
     let include = Include::parse(&ctx.query)?;
@@ -94,7 +122,7 @@ pub fn list(
     for item in items {
         rows.push(row(&ctx.resource, printer, include, item)?);
     }
-    Ok(table(printer, convert, include, metadata, rows))
+    Ok(table(&ctx.resource, printer, convert, include, metadata, rows))
 }
 
 /// The table of a list as JSON text, where that can be had without reading whole objects.
@@ -105,7 +133,8 @@ pub fn list_text(
     items: &[std::sync::Arc<Item>],
 ) -> Result<Option<bytes::Bytes>, ApiError> {
     let include = Include::parse(&ctx.query)?;
-    if convert.kind != "Table" || ctx.resource.custom || include == Include::Object {
+    let copied = !ctx.resource.custom && !ctx.resource.is(DAEMON_SETS.0, DAEMON_SETS.1);
+    if convert.kind != "Table" || !copied || include == Include::Object {
         return Ok(None);
     }
     fast::table(&ctx.printer(), convert, include, metadata, items).map(Some)
@@ -141,12 +170,11 @@ pub fn values(ctx: &Ctx, convert: &Convert, metadata: Value, objects: Vec<Value>
         "Table" => {
             let include = Include::parse(&ctx.query)?;
             let rows = objects.into_iter().map(|o| (o.clone(), o)).collect();
-            Ok(table(&ctx.printer(), convert, include, metadata, rows))
+            Ok(table(&ctx.resource, &ctx.printer(), convert, include, metadata, rows))
         }
         "PartialObjectMetadataList" => {
             let gv = version(convert);
-            let items: Vec<Value> =
-                objects.iter().map(|o| printers::partial_object_metadata(o, gv)).collect();
+            let items: Vec<Value> = objects.iter().map(|o| partial(&ctx.resource, o, gv)).collect();
             Ok(json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{gv}"), "metadata": metadata,
                 "items": if items.is_empty() { Value::Null } else { items.into() },
@@ -175,30 +203,36 @@ pub fn event(
     if convert.kind == "Table" {
         let metadata = json!({"resourceVersion": item.revision().to_string()});
         let row = row(resource, printer, shown.0, item)?;
-        return Ok(table_of_one(printer, convert, shown, metadata, row));
+        return Ok(table_of_one(resource, printer, convert, shown, metadata, row));
     }
-    let object = item_value(resource, item)?;
-    Ok(printers::partial_object_metadata(&object, version(convert)))
+    Ok(partial(resource, &hub_value(resource, item)?, version(convert)))
 }
 
 /// A bookmark in the wanted shape.
-pub fn bookmark(printer: &Printer, convert: &Convert, shown: (Include, bool), object: Value) -> Value {
+pub fn bookmark(
+    resource: &Resource,
+    printer: &Printer,
+    convert: &Convert,
+    shown: (Include, bool),
+    object: Value,
+) -> Value {
     if convert.kind == "Table" {
         let metadata = list_metadata(&object);
-        return table_of_one(printer, convert, shown, metadata, (object.clone(), object));
+        return table_of_one(resource, printer, convert, shown, metadata, (object.clone(), object));
     }
-    printers::partial_object_metadata(&object, version(convert))
+    partial(resource, &object, version(convert))
 }
 
 /// The table of a watch's frame; only the first has columns.
 fn table_of_one(
+    resource: &Resource,
     printer: &Printer,
     convert: &Convert,
     (include, headers): (Include, bool),
     metadata: Value,
     row: (Value, Value),
 ) -> Value {
-    let mut table = table(printer, convert, include, metadata, vec![row]);
+    let mut table = table(resource, printer, convert, include, metadata, vec![row]);
     if !headers {
         table["columnDefinitions"] = Value::Null;
     }
@@ -206,6 +240,7 @@ fn table_of_one(
 }
 
 fn table(
+    resource: &Resource,
     printer: &Printer,
     convert: &Convert,
     include: Include,
@@ -218,7 +253,7 @@ fn table(
         .map(|(hub, object)| {
             let shown = match include {
                 Include::None => Value::Null,
-                Include::Metadata => printers::partial_object_metadata(&object, version),
+                Include::Metadata => partial(resource, &object, version),
                 Include::Object => object,
             };
             (hub, shown)

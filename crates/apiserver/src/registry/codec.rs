@@ -149,23 +149,82 @@ pub fn zero(resource: &Resource) -> Value {
     if resource.era() != Era::Now {
         object["metadata"]["creationTimestamp"] = Value::Null;
     }
+    // What upstream's internal types have as plain numbers is always written.
+    if resource.is("apps", "daemonsets") {
+        object["metadata"]["annotations"]["deprecated.daemonset.template.generation"] = "0".into();
+    } else if resource.hub_group == "apps" && object["spec"].get("template").is_some() {
+        object["spec"]["replicas"] = 0.into();
+    }
     object
 }
 
-/// Decodes the options in a body (`DeleteOptions` and the like of `meta/v1`).
-pub fn decode_options(bytes: &[u8], media: Media, kind: Kind<'_>) -> Result<Value, ApiError> {
+/// Kinds that upstream's scheme of options knows in every group and version beside the options that are deleted with.
+const EVERYWHERE: [&str; 7] = [
+    "Status",
+    "APIVersions",
+    "APIGroupList",
+    "APIGroup",
+    "APIResourceList",
+    "CreateOptions",
+    "UpdateOptions",
+];
+
+/// Those that it knows in `meta.k8s.io`.
+const OF_META: [&str; 7] = [
+    "ListOptions",
+    "GetOptions",
+    "PatchOptions",
+    "WatchEvent",
+    "Table",
+    "PartialObjectMetadata",
+    "PartialObjectMetadataList",
+];
+
+/// Decodes the options in a body (`DeleteOptions` of `meta/v1`). Servers of old versions knew them in groups alone that
+/// they served.
+pub fn decode_options(bytes: &[u8], media: Media, kind: Kind<'_>, era: Era) -> Result<Value, ApiError> {
     let name = format!("io.k8s.apimachinery.pkg.apis.meta.v1.{}", kind.kind);
     let ty = schema::builtin().by_name(&name);
-    // Every group version knows these options under its own name.
-    if media == Media::Json
-        && let Ok(said) = decode::interpret(bytes)
-        && (said.kind.is_empty() || said.kind == kind.kind)
-        && !said.version.is_empty()
-    {
+    let own = |said: &decode::TypeMeta| -> Result<Value, ApiError> {
         let own = Kind { group: &said.group, version: &said.version, kind: kind.kind };
-        return decode(bytes, media, own, ty, FieldValidation::Ignore).map(|d| d.object);
+        decode(bytes, media, own, ty, FieldValidation::Ignore).map(|d| d.object)
+    };
+    let said = media.codec().read(bytes, kind.kind).ok().and_then(|text| decode::interpret(&text.json).ok());
+    let said = said.map(|mut s| {
+        if era == Era::Now && s.group.is_empty() && s.version.is_empty() {
+            (s.group, s.version) = ("meta.k8s.io".into(), "v1".into());
+        }
+        s
+    });
+    if let Some(said) = said.filter(|s| !s.version.is_empty()) {
+        let options = said.kind == kind.kind || (said.kind.is_empty() && era == Era::Now);
+        let known = (said.group == "meta.k8s.io" && said.version == "v1")
+            || !api::kinds::builtin().in_version(&said.group, &said.version).is_empty();
+        if options && (era == Era::Now || (said.group != kind.group && known)) {
+            return own(&said);
+        }
+        if era == Era::Now {
+            return Err(no_options(&said, kind));
+        }
     }
     decode(bytes, media, kind, ty, FieldValidation::Ignore).map(|d| d.object)
+}
+
+/// What upstream says of a body that holds something else.
+fn no_options(said: &decode::TypeMeta, kind: Kind<'_>) -> ApiError {
+    let named = said.kind.as_str();
+    let of_meta = said.group == "meta.k8s.io" && OF_META.contains(&named);
+    let beta = said.version == "v1beta1" && !matches!(named, "Table" | "PartialObjectMetadata");
+    ApiError::bad_request(if EVERYWHERE.contains(&named) || (of_meta && !beta) {
+        format!("converting (v1.{named}) to (v1.{}): unknown conversion", kind.kind)
+    } else {
+        format!(
+            "no kind {:?} is registered for version {:?} in scheme \
+             \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\"",
+            said.kind,
+            group_version(&said.group, &said.version)
+        )
+    })
 }
 
 /// Decodes a patched object again, so that it has only what the schema knows.

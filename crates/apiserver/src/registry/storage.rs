@@ -1,6 +1,7 @@
 //! Objects in the store: keys, resource versions, and upstream's words for what the store says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api::Value;
@@ -31,6 +32,7 @@ pub struct Storage {
     prefix: String,
     leases: LeasePool,
     event_ttl: Duration,
+    written: AtomicI64,
     /// What this server wrote last.
     pub recent: crate::admission::plugins::Recent,
 }
@@ -111,7 +113,14 @@ impl Storage {
     /// Objects in `store`, all keys below `prefix`.
     pub fn new(store: Arc<dyn Store>, prefix: &str, event_ttl: Duration) -> Storage {
         let prefix = format!("/{}", prefix.trim_matches('/'));
-        Storage { store, prefix, leases: LeasePool::new(), event_ttl, recent: Default::default() }
+        Storage {
+            store,
+            prefix,
+            leases: LeasePool::new(),
+            event_ttl,
+            written: AtomicI64::new(0),
+            recent: Default::default(),
+        }
     }
 
     /// `/registry`, or what `--etcd-prefix` says.
@@ -159,7 +168,13 @@ impl Storage {
         range.entries.iter().map(stored).collect()
     }
 
+    /// The revision of this server's last write.
+    pub fn last_written(&self) -> i64 {
+        self.written.load(Ordering::Acquire)
+    }
+
     fn note(&self, key: &str, revision: i64) {
+        self.written.fetch_max(revision, Ordering::AcqRel);
         self.recent.note(key.strip_prefix(&self.prefix).unwrap_or(key), revision);
     }
 

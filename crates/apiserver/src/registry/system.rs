@@ -34,7 +34,7 @@ pub async fn seed(server: &Server) -> Result<(), ApiError> {
         "metadata": {"finalizers": ["networking.k8s.io/service-cidr-finalizer"]}, "spec": {"cidrs": [range]},
         "status": {"conditions": [{
             "type": "Ready", "status": "True", "lastTransitionTime": crate::registry::obj::now(), "reason": "",
-            "message": "Kubernetes Service CIDR is ready",
+            "message": "Kubernetes default Service CIDR is ready",
         }]},
     });
     ensure(server, &ranges, "", "kubernetes", object).await

@@ -15,9 +15,8 @@ mod target;
 use std::sync::Arc;
 
 use api::status::ApiError;
-use http::Method;
 
-use crate::handlers::{Ctx, method_not_allowed};
+use crate::handlers::{Ctx, check_segment, method_not_allowed};
 use crate::http::{Incoming, Response};
 
 pub use connect::Connector;
@@ -34,16 +33,14 @@ pub fn serves(ctx: &Ctx) -> bool {
 
 /// Relays a request.
 pub async fn answer(ctx: &Arc<Ctx>, body: Incoming) -> Result<Response, ApiError> {
-    let method = &ctx.parts.method;
-    match ctx.info.subresource.as_str() {
-        "log" if *method == Method::GET => log::answer(ctx).await,
-        "exec" | "attach" | "portforward" if *method == Method::GET || *method == Method::POST => {
-            if ctx.info.rest.is_empty() {
-                stream::answer(ctx, body).await
-            } else {
-                Err(ApiError::no_such_resource())
-            }
-        }
+    let sub = ctx.info.subresource.as_str();
+    if sub != "log" && ctx.query.get("dryRun").is_some() {
+        return Err(ApiError::bad_request("dryRun is not supported"));
+    }
+    check_segment(&ctx.info.name)?;
+    match sub {
+        "log" => log::answer(ctx).await,
+        "exec" | "attach" | "portforward" => stream::answer(ctx, body).await,
         "proxy" => proxy::answer(ctx, body).await,
         _ => Err(method_not_allowed()),
     }

@@ -5,6 +5,8 @@ use http::Method;
 /// A request for a resource, or not (`resource` is empty then).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
+    /// The path, without its percent encoding.
+    pub path: String,
     /// Whether the path lies below `/api/v1` or `/apis/<group>/<version>`.
     pub is_resource: bool,
     /// get, list, watch, create, update, patch, delete, deletecollection; or the method in lower case.
@@ -25,6 +27,8 @@ pub struct Info {
     pub subresource: String,
     /// What follows the subresource (proxies only).
     pub rest: String,
+    /// How many segments there are from the resource on; any but the last may be empty.
+    pub depth: usize,
     /// Whether the path is one of the old `/watch/` ones.
     pub watch_path: bool,
     /// Whether the path begins one of the old forms and ends there.
@@ -62,7 +66,7 @@ impl Info {
         let path = percent_decode(path, false);
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let verb = method_verb(method);
-        let mut info = Info { verb, ..Info::default() };
+        let mut info = Info { verb, path: path.clone(), ..Info::default() };
         let mut rest: &[&str] = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => {
                 info.version = (*version).to_owned();
@@ -84,9 +88,7 @@ impl Info {
             info.watch_path = true;
             rest = &rest[1..];
         }
-        if let ["namespaces", namespace, after @ ..] = rest
-            && !namespace.is_empty()
-        {
+        if let ["namespaces", namespace, after @ ..] = rest {
             info.namespace = (*namespace).to_owned();
             match after {
                 [] => {}
@@ -97,6 +99,7 @@ impl Info {
                 }
             }
         }
+        info.depth = rest.len();
         let mut segments = rest.iter();
         let mut next = || segments.next().map(|s| (*s).to_owned()).unwrap_or_default();
         (info.resource, info.name, info.subresource) = (next(), next(), next());
@@ -115,7 +118,26 @@ impl Info {
     }
 }
 
-fn method_verb(method: &Method) -> &'static str {
+impl Info {
+    /// Whether the path begins with the root that its group version has, slash by slash. Upstream asks its router only
+    /// then, which does not mind empty segments behind.
+    pub fn rooted(&self) -> bool {
+        let root = match self.group.as_str() {
+            "" => format!("/api/{}/", self.version),
+            group => format!("/apis/{group}/{}/", self.version),
+        };
+        self.path.starts_with(&root)
+    }
+}
+
+/// Whether two hexadecimal digits follow every percent sign.
+pub fn well_escaped(text: &str) -> bool {
+    let escapes = text.split('%').skip(1);
+    escapes.into_iter().all(|s| s.len() >= 2 && s.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
+}
+
+/// What a method asks of an object.
+pub fn method_verb(method: &Method) -> &'static str {
     match method.as_str() {
         "POST" => "create",
         "GET" => "get",
@@ -156,6 +178,12 @@ mod tests {
         assert!(parse(Method::GET, "/apis/apps/v1/watch/").unreadable);
         let escaped = parse(Method::GET, "/api/v1/namespaces/x/configmaps/a%2Fb");
         assert_eq!((escaped.name.as_str(), escaped.subresource.as_str()), ("a", "b"));
+        let unnamed = parse(Method::GET, "/api/v1/namespaces//services/");
+        assert_eq!((unnamed.scoped, unnamed.resource.as_str(), unnamed.depth), (true, "services", 1));
+        assert_eq!(parse(Method::GET, "/api/v1/namespaces/%2F/pods").depth, 2);
+        assert!(parse(Method::GET, "/ap%69/v1/pods").rooted());
+        assert!(!parse(Method::GET, "//api/v1/pods").rooted());
+        assert!(!parse(Method::GET, "/apis//v1/pods").rooted());
         let nested = parse(Method::GET, "/api/v1/namespaces/x/namespaces/y");
         assert_eq!((nested.scoped, nested.namespace.as_str(), nested.name.as_str()), (true, "", "y"));
         assert_eq!(Info::parse(&Method::GET, "/api/v1/nodes/x", true).verb, "get");

@@ -3,7 +3,7 @@
 use api::field::go_quote;
 use api::status::ApiError;
 
-use super::info::percent_decode;
+use super::info::{percent_decode, well_escaped};
 
 /// The parsed query.
 #[derive(Clone, Debug, Default)]
@@ -78,12 +78,6 @@ pub fn parse_uint(value: &str) -> Result<u64, String> {
         return Err(format!("strconv.ParseUint: parsing {quoted}: invalid syntax"));
     }
     value.parse().map_err(|_| format!("strconv.ParseUint: parsing {quoted}: value out of range"))
-}
-
-/// Whether two hexadecimal digits follow every percent sign.
-fn well_escaped(text: &str) -> bool {
-    let escapes = text.split('%').skip(1);
-    escapes.into_iter().all(|s| s.len() >= 2 && s.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

@@ -12,8 +12,12 @@ use crate::request::Query;
 use crate::{discovery, health, metrics};
 
 /// Answers, or says that there is nothing. Upstream's mux takes any method where its router takes one.
-pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Result<Response, ApiError> {
-    let path = parts.uri.path();
+pub(super) async fn answer(
+    server: &Server,
+    parts: &Parts,
+    path: &str,
+    query: &Query,
+) -> Result<Response, ApiError> {
     if let Some((root, check)) = health::split(path) {
         return Ok(health::answer(server, root, check, query).await);
     }
@@ -23,7 +27,10 @@ pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Res
     let produced = |types: &[&str]| negotiate::produces(&parts.headers, types);
     match path {
         "/" | "/index.html" => return Ok(discovery::paths(server)),
-        "/metrics" => return Ok(encode::text(200, metrics::render(server))),
+        "/metrics" => {
+            let text = Bytes::from(metrics::render(server));
+            return Ok(encode::whole(200, text, PROMETHEUS, negotiate::takes_gzip(&parts.headers)));
+        }
         "/apis" | "/apis/" => return discovery::root(server, parts, query, "/apis"),
         _ => {}
     }
@@ -37,8 +44,12 @@ pub(super) async fn answer(server: &Server, parts: &Parts, query: &Query) -> Res
             produced(&negotiate::OFFERED)?;
             discovery::root(server, parts, query, "/api")
         }),
-        JWKS => routed(get, || Ok(openid(&server.keys().jwks(), "application/jwk-set+json"))),
+        JWKS => routed(get, || {
+            produced(&[JWK_SET])?;
+            Ok(openid(&server.keys().jwks(), JWK_SET))
+        }),
         CONFIGURATION => routed(get, || {
+            produced(&["application/json"])?;
             let own = || format!("https://{}{JWKS}", server.advertised());
             let uri = server.options().service_account_jwks_uri.clone().unwrap_or_else(own);
             Ok(openid(&server.keys().discovery(&uri), "application/json"))
@@ -60,18 +71,25 @@ pub(super) fn unknown(server: &Server, path: &str) -> Result<Response, ApiError>
     let owned =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let group = path.strip_prefix("/apis/").and_then(|rest| rest.split('/').next());
-    let served = |group: &str| server.registry().groups().iter().any(|(g, _)| g == group);
+    let served =
+        |group: &str| !group.is_empty() && server.registry().groups().iter().any(|(g, _)| g == group);
     if ["/api", "/version", JWKS, CONFIGURATION].into_iter().any(owned) || group.is_some_and(served) {
         return Err(ApiError::no_such_resource());
     }
     Ok(encode::text(404, "404 page not found\n"))
 }
 
+/// How the text of the metrics is labelled.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+
 /// What upstream says of a path that it cannot read, ahead of everything else.
-pub(super) fn unreadable(path: &str) -> Response {
+pub(super) fn unreadable(uri: &http::Uri) -> Response {
+    let target = uri.path_and_query().map_or_else(|| uri.path(), http::uri::PathAndQuery::as_str);
     let why = format!(
-        "Internal Server Error: {path:?}: failed to create RequestInfo: unable to determine kind and namespace from url, {path}\n"
+        "Internal Server Error: {}: failed to create RequestInfo: unable to determine kind and namespace from url, {target}\n",
+        api::field::go_quote(target)
     );
+    let why = why.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut response = encode::text(500, why);
     response.headers_mut().remove(header::CACHE_CONTROL);
     response
@@ -81,6 +99,9 @@ const CONFIGURATION: &str = "/.well-known/openid-configuration";
 
 /// Where others find the keys that check service account tokens.
 const JWKS: &str = "/openid/v1/jwks";
+
+/// How a set of keys is labelled.
+const JWK_SET: &str = "application/jwk-set+json";
 
 /// An answer that others may keep for an hour.
 fn openid(value: &api::Value, content_type: &'static str) -> Response {

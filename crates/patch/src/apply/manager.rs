@@ -138,7 +138,9 @@ pub fn apply<V: Versions>(
             request.version
         )));
     }
-    if entries(config).is_some_and(|e| !e.is_null()) {
+    // What is no list of entries is the schema's matter.
+    let said = entries(config).and_then(Value::as_array);
+    if said.is_some_and(|list| list.iter().all(Value::is_object)) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     let Some(schema) = request.versions.schema(request.version) else {

@@ -124,6 +124,15 @@ fn a_text_may_end_anywhere() {
     assert!(read(b"\"\\").is_err());
 }
 
+/// Found by fuzzing: a byte order mark was written bare, and lost at the beginning of a line.
+#[test]
+fn what_has_an_escape_of_its_own_is_written_so() {
+    let text = "\u{feff}\u{85}\x07\x08\x0b\x0c\x1b\x01";
+    let written = super::write(&json!({text: text}));
+    assert_eq!(value(&written), json!({text: text}), "{written}");
+    assert_eq!(super::write(&json!(text)).trim_end(), r#""\uFEFF\N\a\b\v\f\e\x01""#);
+}
+
 /// Found by fuzzing: they were written bare, and a reader takes them for line breaks.
 #[test]
 fn separators_of_unicode_are_written_escaped() {

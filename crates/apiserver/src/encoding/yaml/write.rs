@@ -101,16 +101,10 @@ fn scalar(out: &mut String, value: &Value, level: usize) {
 /// Writes a text; `breaks` says whether it may go on in the next line.
 fn string(out: &mut String, text: &str, level: usize, breaks: bool) {
     let multi = text.contains('\n') && !text.trim_start_matches('\n').is_empty();
-    // A reader takes the separators of Unicode for line breaks.
-    let printable = text
-        .chars()
-        .all(|c| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')));
-    if multi
-        && printable
-        && !text.starts_with([' ', '\t'])
-        && !text.contains(" \n")
-        && !text.contains('\u{feff}')
-    {
+    // A reader takes the separators of Unicode for line breaks, and a byte order mark for none of the text.
+    let escaped = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let printable = text.chars().all(|c| matches!(c, '\n' | '\t') || !escaped(c));
+    if multi && printable && !text.starts_with([' ', '\t']) && !text.contains(" \n") {
         block(out, text, level);
     } else if !printable || text.contains('\n') {
         double_quoted(out, text, level, breaks);
@@ -201,6 +195,13 @@ fn double_quoted(out: &mut String, text: &str, level: usize, breaks: bool) {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             '\0' => out.push_str("\\0"),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0b' => out.push_str("\\v"),
+            '\x0c' => out.push_str("\\f"),
+            '\x1b' => out.push_str("\\e"),
+            '\u{85}' => out.push_str("\\N"),
+            '\u{feff}' => out.push_str("\\uFEFF"),
             '\u{2028}' => out.push_str("\\L"),
             '\u{2029}' => out.push_str("\\P"),
             c if c.is_control() => {

@@ -6,6 +6,8 @@ use api::field::{Error, Path};
 use api::schema::{self, StructId, Type};
 use api::status::{ApiError, GroupName};
 use api::{Object, Value};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use patch::schema::Typed;
 
 use crate::registry::codec::FieldValidation;
@@ -31,19 +33,26 @@ const NAMES: [(&str, PatchType); 4] = [
 ];
 
 impl PatchType {
-    /// By content type; custom resources have no strategic merge.
-    pub fn parse(content_type: &str, custom: bool) -> Result<PatchType, ApiError> {
+    /// By content type, to the letter; custom resources have no strategic merge.
+    pub fn parse(header: &str, custom: bool) -> Result<PatchType, ApiError> {
+        let content_type = header.split(';').next().unwrap_or_default();
         let offered = NAMES.iter().filter(|(_, t)| !(custom && *t == PatchType::Strategic));
         let found = offered.clone().find(|(name, _)| *name == content_type);
         found.map(|(_, t)| *t).ok_or_else(|| {
-            if !custom {
-                // Upstream's router refuses this before the handler is asked.
-                return ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
-            }
             let names: Vec<&str> = offered.map(|(name, _)| *name).collect();
             ApiError::unsupported_media_type(&names)
         })
     }
+}
+
+/// What upstream's router asks of the header before the handler, which is stricter, sees it.
+pub fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let bare = |part: &str| part.split(';').next().unwrap_or_default().trim_matches(' ').to_owned();
+    if given.split(',').any(|part| NAMES.iter().any(|(name, _)| *name == bare(part))) {
+        return Ok(());
+    }
+    Err(ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type"))
 }
 
 /// A patch that was read.

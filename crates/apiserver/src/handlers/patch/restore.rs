@@ -18,7 +18,7 @@ fn kind(value: &Value) -> Option<&'static str> {
 }
 
 /// Cuts numbers to the size of their fields, as Go's conversion of integers does.
-pub fn cut(value: &mut Value, ty: &Type) {
+pub(in crate::handlers) fn cut(value: &mut Value, ty: &Type) {
     match (ty, value) {
         (Type::Struct(id), Value::Object(fields)) => {
             let of = schema::builtin().get(*id);
@@ -42,13 +42,8 @@ pub fn cut(value: &mut Value, ty: &Type) {
     }
 }
 
-/// What the converter says where the decoder says `why`: bytes are read by another library.
-pub fn told(why: String) -> String {
-    if why.starts_with("illegal base64 data") { format!("error decoding from json: {why}") } else { why }
-}
-
 /// The first misfit, in the order of the Go types. Types that read themselves from JSON are left to the decoder.
-pub(super) fn misfit(value: &Value, ty: &Type) -> Option<String> {
+pub(in crate::handlers) fn misfit(value: &Value, ty: &Type) -> Option<String> {
     let found = kind(value)?;
     match (ty, value) {
         (Type::Struct(id), Value::Object(fields)) => {
@@ -65,10 +60,18 @@ pub(super) fn misfit(value: &Value, ty: &Type) -> Option<String> {
         }
         (Type::String(_), _) if !value.is_string() => Some("unrecognized type: string".to_owned()),
         (Type::Boolean, _) if !value.is_boolean() => Some("unrecognized type: bool".to_owned()),
+        (Type::Int32 | Type::Int64, Value::Number(n)) if n.as_f64().is_some_and(|f| f.fract() != 0.0) => {
+            Some(format!("cannot convert float64 to {}", schema::builtin().go_type(ty)))
+        }
         (Type::Int32, _) if !value.is_number() => Some("unrecognized type: int32".to_owned()),
         (Type::Int64, _) if !value.is_number() => Some("unrecognized type: int64".to_owned()),
         _ => None,
     }
+}
+
+/// What the converter says where the decoder says `why`: bytes it reads through JSON.
+pub(in crate::handlers) fn told(why: String) -> String {
+    if why.starts_with("illegal base64 data") { format!("error decoding from json: {why}") } else { why }
 }
 
 #[cfg(test)]

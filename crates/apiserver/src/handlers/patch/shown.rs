@@ -67,7 +67,7 @@ fn merge(at: &mut Touched, patch: &Value) {
 }
 
 /// The object as JSON with its fields in the order of the Go types.
-pub fn in_order(object: &Value, ty: &Type) -> String {
+pub(super) fn in_order(object: &Value, ty: &Type) -> String {
     let mut out = String::new();
     write(&mut out, object, ty, None);
     out

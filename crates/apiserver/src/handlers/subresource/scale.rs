@@ -52,6 +52,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
     match ctx.info.verb {
         "get" => {
+            crate::handlers::get::refuse_export(ctx)?;
             let found = match storage.get(&ctx.resource, namespace, name).await? {
                 Some(found) => found,
                 None if ctx.resource.era() < Era::Now => return Err(no_scale(ctx)),

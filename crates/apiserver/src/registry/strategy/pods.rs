@@ -14,15 +14,33 @@ pub(super) fn create(pod: &mut Value) {
     gates(pod);
 }
 
-/// What of a written status is not the client's: the pod's class is given once, and what only alpha features use is
-/// dropped.
+/// What a new status may leave out without changing it: the class, and of which generation it tells. What only alpha
+/// features use is dropped (`podStatusStrategy.PrepareForUpdate`).
 pub(super) fn update_status(pod: &mut Value, old: &Value) {
+    let before = old.get("status").unwrap_or(&Value::Null);
     if let Some(status) = pod.get_mut("status") {
         obj::remove_field(status, "nodeAllocatableResourceClaimStatuses");
     }
-    let class = obj::text_at(old, "status.qosClass");
-    if obj::text_at(pod, "status.qosClass").is_empty() && !class.is_empty() {
-        obj::child_mut(pod, "status").insert("qosClass".into(), class.into());
+    let status = obj::child_mut(pod, "status");
+    for (field, empty) in [("qosClass", json!("")), ("observedGeneration", json!(0))] {
+        if status.get(field).is_none_or(|v| *v == empty || v.is_null()) {
+            match before.get(field) {
+                Some(value) => status.insert(field.into(), value.clone()),
+                None => status.remove(field),
+            };
+        }
+    }
+    let mut left: Vec<&Value> =
+        before.get("conditions").and_then(Value::as_array).map(|l| l.iter().collect()).unwrap_or_default();
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        // Conditions of one type may occur more than once, and are met in their order.
+        let same = left.iter().position(|o| o.get("type") == condition.get("type"));
+        let generation = same.and_then(|at| left.remove(at).get("observedGeneration").cloned());
+        let said = condition.get("observedGeneration").and_then(Value::as_i64).unwrap_or(0);
+        if let (0, Some(generation)) = (said, generation) {
+            condition["observedGeneration"] = generation;
+        }
     }
 }
 
