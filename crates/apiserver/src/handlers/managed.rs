@@ -45,6 +45,10 @@ impl<'a> Versions for View<'a> {
     type Schema = Typed<'a>;
 
     fn schema(&self, version: &str) -> Option<Typed<'a>> {
+        // The core group's schemas have no other group's kinds: what managed them is forgotten.
+        if self.0.resource.group.is_empty() && version.contains('/') && self.0.resource.era() == Era::Now {
+            return None;
+        }
         let (_, ty) = self.0.types.iter().find(|(v, _)| v == version)?;
         let schemas = match &self.0.resource.definition {
             Some(custom) => custom.schemas(),
@@ -350,6 +354,20 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// A configuration is of the kind (group, version, kind) that is asked. Earlier servers told another version of it
+    /// later, in other words.
+    pub fn check_type(&self, meant: (&str, &str, &str), era: Era) -> Result<(), ApiError> {
+        let text = |name: &str| self.fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (kind, (group, version)) = (text("kind"), api::kinds::split_api_version(text("apiVersion")));
+        let nothing = kind.is_empty() || version.is_empty();
+        if !nothing && (era < Era::Now || (group, version, kind) == meant) {
+            return Ok(());
+        }
+        // What has a slash too many has no version.
+        let (group, version) = if version.contains('/') { ("", "") } else { (group, version) };
+        Err(ApiError::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")))
+    }
+
     /// Tells of keys that occur twice, or refuses them: upstream does so after it has merged.
     pub fn judge(&self, ctx: &Ctx, options: &WriteOptions) -> Result<(), ApiError> {
         if self.twice.is_empty() {
@@ -381,16 +399,8 @@ pub async fn apply(
         return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
     }
     let config = configuration(bytes, options)?;
-    let text = |name: &str| config.fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (kind, (group, version)) = (text("kind"), api::kinds::split_api_version(text("apiVersion")));
-    let meant = (group, version, kind)
-        == (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str());
-    if kind.is_empty() || version.is_empty() || (!meant && resource.era() == Era::Now) {
-        // What has a slash too many has no version.
-        let (group, version) = if version.contains('/') { ("", "") } else { (group, version) };
-        let why = format!("invalid object type: {group}/{version}, Kind={kind}");
-        return Err(ApiError::bad_request(why));
-    }
+    let meant = (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str());
+    config.check_type(meant, resource.era())?;
     let options = WriteOptions { tracked: true, ..options.clone() };
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {

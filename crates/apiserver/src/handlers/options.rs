@@ -133,7 +133,8 @@ impl DeleteOptions {
         let options = DeleteOptions {
             grace_period_seconds: query.number("gracePeriodSeconds")?,
             uid: query.get("uid").map(str::to_owned),
-            resource_version: None,
+            // Of collections too, though it chooses nothing there.
+            resource_version: query.get("resourceVersion").filter(|v| !v.is_empty()).map(str::to_owned),
             orphan_dependents: query.flag_option("orphanDependents"),
             propagation_policy: query.get("propagationPolicy").map(str::to_owned),
             dry_run: false,
