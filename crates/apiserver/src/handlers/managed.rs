@@ -45,8 +45,13 @@ impl<'a> Versions for View<'a> {
     type Schema = Typed<'a>;
 
     fn schema(&self, version: &str) -> Option<Typed<'a>> {
-        // The core group's schemas have no other group's kinds: what managed them is forgotten.
-        if self.0.resource.group.is_empty() && version.contains('/') && self.0.resource.era() == Era::Now {
+        // A group's schemas have no other group's kinds: what managed them is forgotten.
+        let (resource, (group, of)) = (self.0.resource, api::kinds::split_api_version(version));
+        let now = |group, of| {
+            let found = api::kinds::builtin().by_kind(group, of, &resource.kind);
+            found.is_some_and(|r| r.era() == Era::Now)
+        };
+        if group != resource.group && now(&resource.group, &resource.version) && now(group, of) {
             return None;
         }
         let (_, ty) = self.0.types.iter().find(|(v, _)| v == version)?;

@@ -291,6 +291,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn deletes_without_a_body_take_preconditions_from_the_query() {
+        let of = |text: &str| DeleteOptions::from_query(&Query::parse(Some(text))).unwrap();
+        let options = of("uid=u&resourceVersion=5");
+        assert_eq!((options.uid.as_deref(), options.resource_version.as_deref()), (Some("u"), Some("5")));
+        assert_eq!(of("resourceVersion=").resource_version, None);
+    }
+
+    #[test]
     fn watches_from_the_beginning_say_so() {
         let options = |text: &str, watch| ListOptions::parse(&Query::parse(Some(text)), watch);
         let said = |text: &str, watch| options(text, watch).err().map(|e| e.message).unwrap_or_default();
