@@ -35,34 +35,52 @@ struct Plan {
 /// Applies the defaults of the version that the object is in.
 pub fn apply(resource: &Resource, object: &mut Value) {
     if let (Some(ty), Some(fields)) = (resource.ty, object.as_object_mut()) {
-        walk(ty, fields);
+        walk(plans(), ty, fields);
     }
 }
 
 /// Applies the defaults of a built-in type.
 pub fn apply_type(ty: StructId, object: &mut Value) {
     if let Some(fields) = object.as_object_mut() {
-        walk(ty, fields);
+        walk(plans(), ty, fields);
+    }
+}
+
+/// Drops what only features use that are off (`dropDisabledFields`), from an object of a built-in type. Upstream's
+/// strategies do so: who set such a field is noted before.
+pub fn drop_disabled(ty: StructId, object: &mut Value) {
+    static PLANS: OnceLock<Vec<Plan>> = OnceLock::new();
+    let plans = PLANS.get_or_init(|| {
+        let of = |s: &schema::Struct| Plan {
+            hooks: named(&s.name).and_then(|(group, _, kind)| gates::hook(group, kind)).into_iter().collect(),
+            ..Plan::default()
+        };
+        build(schema::builtin(), of, |_| false)
+    });
+    if let Some(fields) = object.as_object_mut() {
+        walk(plans, ty, fields);
     }
 }
 
 fn plans() -> &'static [Plan] {
     static PLANS: OnceLock<Vec<Plan>> = OnceLock::new();
-    PLANS.get_or_init(|| build(schema::builtin()))
+    PLANS.get_or_init(|| {
+        let of =
+            |s: &schema::Struct| Plan { hooks: hooks(&s.name), declared: declared(s), descend: Vec::new() };
+        build(schema::builtin(), of, is_resource_list)
+    })
 }
 
-fn build(schemas: &Schemas) -> Vec<Plan> {
-    let mut plans: Vec<Plan> = schemas
-        .iter()
-        .map(|(_, s)| Plan { hooks: hooks(&s.name), declared: declared(s), descend: Vec::new() })
-        .collect();
+/// What each struct needs; `own`: which other types need something.
+fn build(schemas: &Schemas, of: impl Fn(&schema::Struct) -> Plan, own: fn(&Type) -> bool) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = schemas.iter().map(|(_, s)| of(s)).collect();
     // A struct needs the walk when it, or anything below it, has defaults: repeat until nothing changes.
     let mut needed: Vec<bool> = plans.iter().map(|p| !p.hooks.is_empty() || !p.declared.is_empty()).collect();
     loop {
         let mut changed = false;
         for (id, s) in schemas.iter() {
             let at = id.0 as usize;
-            if !needed[at] && s.fields.iter().any(|f| needs(&f.ty, &needed)) {
+            if !needed[at] && s.fields.iter().any(|f| needs(&f.ty, &needed, own)) {
                 needed[at] = true;
                 changed = true;
             }
@@ -78,7 +96,7 @@ fn build(schemas: &Schemas) -> Vec<Plan> {
         }
         let fields = s.fields.iter().enumerate();
         plans[id.0 as usize].descend =
-            fields.filter(|(_, f)| needs(&f.ty, &needed)).map(|(i, _)| i).collect();
+            fields.filter(|(_, f)| needs(&f.ty, &needed, own)).map(|(i, _)| i).collect();
     }
     plans
 }
@@ -87,11 +105,11 @@ fn is_resource_list(ty: &Type) -> bool {
     matches!(ty, Type::Map(map) if map.go_type.as_deref() == Some("v1.ResourceList"))
 }
 
-fn needs(ty: &Type, needed: &[bool]) -> bool {
+fn needs(ty: &Type, needed: &[bool], own: fn(&Type) -> bool) -> bool {
     match ty {
         Type::Struct(id) => needed.get(id.0 as usize).copied().unwrap_or_default(),
-        Type::List(list) => needs(&list.item, needed),
-        Type::Map(map) => is_resource_list(ty) || needs(&map.value, needed),
+        Type::List(list) => needs(&list.item, needed, own),
+        Type::Map(map) => own(ty) || needs(&map.value, needed, own),
         _ => false,
     }
 }
@@ -112,24 +130,28 @@ fn declared(s: &schema::Struct) -> Vec<(String, Value)> {
     defaults.collect()
 }
 
-/// The functions of a type, by its definition name.
-fn hooks(name: &str) -> Vec<Hook> {
+/// Group, version and kind of a definition's name.
+fn named(name: &str) -> Option<(&str, &str, &str)> {
     const API: &str = "io.k8s.api.";
     let short = name.strip_prefix(API).unwrap_or(name);
     let parts: Vec<&str> = short.rsplitn(3, '.').collect();
-    let [kind, version, group] = parts.as_slice() else { return Vec::new() };
-    let group = group.rsplit('.').next().unwrap_or_default();
+    let [kind, version, group] = parts.as_slice() else { return None };
+    Some((group.rsplit('.').next().unwrap_or_default(), version, kind))
+}
+
+/// The functions of a type, by its definition name.
+fn hooks(name: &str) -> Vec<Hook> {
+    let Some((group, version, kind)) = named(name) else { return Vec::new() };
     let one = match group {
         "core" => core::hook(kind),
         "apps" | "extensions" => apps::hook(group, version, kind),
         _ => others::hook(group, version, kind),
     };
-    let own = one.into_iter().chain(internal::hook(group, version, kind));
-    own.chain(gates::hook(group, kind)).collect()
+    one.into_iter().chain(internal::hook(group, version, kind)).collect()
 }
 
-fn walk(id: StructId, object: &mut Object) {
-    let Some(plan) = plans().get(id.0 as usize) else { return };
+fn walk(plans: &[Plan], id: StructId, object: &mut Object) {
+    let Some(plan) = plans.get(id.0 as usize) else { return };
     for hook in &plan.hooks {
         hook(object);
     }
@@ -142,22 +164,22 @@ fn walk(id: StructId, object: &mut Object) {
     for at in &plan.descend {
         let field = &of.fields[*at];
         if let Some(value) = object.get_mut(field.name.as_ref()) {
-            descend(&field.ty, value);
+            descend(plans, &field.ty, value);
         }
     }
 }
 
-fn descend(ty: &Type, value: &mut Value) {
+fn descend(plans: &[Plan], ty: &Type, value: &mut Value) {
     match (ty, value) {
-        (Type::Struct(id), Value::Object(fields)) => walk(*id, fields),
+        (Type::Struct(id), Value::Object(fields)) => walk(plans, *id, fields),
         (Type::List(list), Value::Array(items)) => {
-            items.iter_mut().for_each(|item| descend(&list.item, item))
+            items.iter_mut().for_each(|item| descend(plans, &list.item, item))
         }
         (Type::Map(_), Value::Object(entries)) if is_resource_list(ty) => {
             entries.values_mut().for_each(round_up_to_milli);
         }
         (Type::Map(map), Value::Object(entries)) => {
-            entries.values_mut().for_each(|entry| descend(&map.value, entry));
+            entries.values_mut().for_each(|entry| descend(plans, &map.value, entry));
         }
         _ => {}
     }

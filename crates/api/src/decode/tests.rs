@@ -241,3 +241,17 @@ fn errors_inside_the_items_of_a_schema_name_the_whole_path() {
     );
     assert!(read(r#"{"dependencies":{"a":5}}"#).is_ok());
 }
+
+/// A status of any group version was of an unknown kind.
+#[test]
+fn some_kinds_are_known_in_every_group_version() {
+    let frame = "Status in version \"v1\" cannot be handled as a Pod: ";
+    for version in ["v1", "apps/v1", "x/v1"] {
+        let told = error(&format!(r#"{{"kind":"Status","apiVersion":"{version}"}}"#));
+        assert_eq!(
+            told,
+            format!("{frame}converting (v1.Status) to (core.Pod): unknown conversion"),
+            "{version}"
+        );
+    }
+}

@@ -62,3 +62,14 @@ fn a_v1beta1_ingress_gets_a_path_type() {
     assert_eq!(path_type("v1beta1"), Some(json!("ImplementationSpecific")));
     assert_eq!(path_type("v1"), None);
 }
+
+/// They went with the defaults, before anybody noted who had set them.
+#[test]
+fn fields_of_features_that_are_off_go_apart_from_the_defaults() {
+    let lease = || json!({"spec": {"strategy": "x", "holderIdentity": "h"}});
+    let mut read = defaulted("coordination.k8s.io", "v1", "leases", lease());
+    assert_eq!(read, lease());
+    let ty = crate::schema::builtin().by_name("io.k8s.api.coordination.v1.Lease").unwrap();
+    drop_disabled(ty, &mut read);
+    assert_eq!(read, json!({"spec": {"holderIdentity": "h"}}));
+}

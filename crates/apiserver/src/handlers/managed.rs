@@ -45,6 +45,15 @@ impl<'a> Versions for View<'a> {
     type Schema = Typed<'a>;
 
     fn schema(&self, version: &str) -> Option<Typed<'a>> {
+        // A group's schemas have no other group's kinds: what managed them is forgotten.
+        let (resource, (group, of)) = (self.0.resource, api::kinds::split_api_version(version));
+        let now = |group, of| {
+            let found = api::kinds::builtin().by_kind(group, of, &resource.kind);
+            found.is_some_and(|r| r.era() == Era::Now)
+        };
+        if group != resource.group && now(&resource.group, &resource.version) && now(group, of) {
+            return None;
+        }
         let (_, ty) = self.0.types.iter().find(|(v, _)| v == version)?;
         let schemas = match &self.0.resource.definition {
             Some(custom) => custom.schemas(),
@@ -350,6 +359,20 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// A configuration is of the kind (group, version, kind) that is asked. Earlier servers told another version of it
+    /// later, in other words.
+    pub fn check_type(&self, meant: (&str, &str, &str), era: Era) -> Result<(), ApiError> {
+        let text = |name: &str| self.fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (kind, (group, version)) = (text("kind"), api::kinds::split_api_version(text("apiVersion")));
+        let nothing = kind.is_empty() || version.is_empty();
+        if !nothing && (era < Era::Now || (group, version, kind) == meant) {
+            return Ok(());
+        }
+        // What has a slash too many has no version.
+        let (group, version) = if version.contains('/') { ("", "") } else { (group, version) };
+        Err(ApiError::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")))
+    }
+
     /// Tells of keys that occur twice, or refuses them: upstream does so after it has merged.
     pub fn judge(&self, ctx: &Ctx, options: &WriteOptions) -> Result<(), ApiError> {
         if self.twice.is_empty() {
@@ -381,16 +404,8 @@ pub async fn apply(
         return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
     }
     let config = configuration(bytes, options)?;
-    let text = |name: &str| config.fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (kind, (group, version)) = (text("kind"), api::kinds::split_api_version(text("apiVersion")));
-    let meant = (group, version, kind)
-        == (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str());
-    if kind.is_empty() || version.is_empty() || (!meant && resource.era() == Era::Now) {
-        // What has a slash too many has no version.
-        let (group, version) = if version.contains('/') { ("", "") } else { (group, version) };
-        let why = format!("invalid object type: {group}/{version}, Kind={kind}");
-        return Err(ApiError::bad_request(why));
-    }
+    let meant = (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str());
+    config.check_type(meant, resource.era())?;
     let options = WriteOptions { tracked: true, ..options.clone() };
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {

@@ -129,8 +129,16 @@ fn zero_status(resource: &Resource) -> Option<Value> {
     Some(api::decode::zero::value(schemas, &field.ty))
 }
 
+/// What only features use that are off goes away.
+fn drop_disabled(resource: &Resource, object: &mut Value) {
+    if let Some(ty) = resource.api.hub().ty.filter(|_| !resource.custom) {
+        api::defaults::drop_disabled(ty, object);
+    }
+}
+
 /// `PrepareForCreate`.
 pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
+    drop_disabled(resource, object);
     if resets_status(resource) {
         obj::remove_field(object, "status");
         if !resource.custom
@@ -288,6 +296,11 @@ fn asked_changed(resource: &Resource, object: &Value, old: &Value) -> bool {
 
 /// `PrepareForUpdate` of the object itself or of one of its subresources.
 pub fn update(resource: &Resource, subresource: &str, object: &mut Value, old: &Value) {
+    // Slices are asked for changes before.
+    let late = resource.is("resource.k8s.io", "resourceslices");
+    if !late {
+        drop_disabled(resource, object);
+    }
     match subresource {
         "" | "scale" => prepare_update(resource, object, old),
         "status" => prepare_status_update(resource, object, old),
@@ -304,6 +317,9 @@ pub fn update(resource: &Resource, subresource: &str, object: &mut Value, old: &
         "approval" => certificates::approve(object, old),
         "ephemeralcontainers" | "resize" => pods::part(subresource, object, old),
         _ => {}
+    }
+    if late {
+        drop_disabled(resource, object);
     }
 }
 

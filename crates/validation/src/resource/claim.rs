@@ -56,7 +56,7 @@ pub(crate) fn template_update(new: &Value, old: &Value, ctx: &Context<'_>, errs:
 
 /// `ValidateDeviceClass`.
 pub(crate) fn class_create(object: &Value, _: &Context<'_>, errs: &mut ErrorList) {
-    meta::kube_object_meta(object, false, |name, _| names::is_long_name(name), errs);
+    meta::kube_object_meta_named(object, false, names::is_long_name, errs);
     class_spec(object.sub("spec"), None, errs);
 }
 

@@ -49,6 +49,9 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     }
     let name = if ctx.info.name.is_empty() { obj::name(&binding).to_owned() } else { ctx.info.name.clone() };
     validate(&binding)?;
+    if name.is_empty() {
+        return Err(ApiError::bad_request("Name parameter required."));
+    }
     bind(ctx, &name, &binding, options.dry_run).await?;
     Ok(encode::json_bytes(201, status::success(&api::Object::new(), 201).into(), &accept))
 }

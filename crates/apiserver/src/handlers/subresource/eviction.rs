@@ -5,11 +5,11 @@ use api::selector::LabelSelector;
 use api::status::ApiError;
 use serde_json::json;
 
-use crate::handlers::delete;
 use crate::handlers::options::{DeleteOptions, WriteOptions};
 use crate::handlers::update::CONFLICT_TRIES;
 use crate::handlers::write::{self, Decode};
 use crate::handlers::{Ctx, read_body};
+use crate::handlers::{create, delete};
 use crate::http::{Incoming, Response, status};
 use crate::negotiate::encode;
 use crate::registry::obj;
@@ -34,7 +34,8 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         what.kind.version = "v1beta1";
         what.ty = api::schema::builtin().by_name("io.k8s.api.policy.v1beta1.Eviction").or(what.ty);
     }
-    let eviction = write::decode(ctx, &what, &bytes, media, &options)?;
+    let mut eviction = write::decode(ctx, &what, &bytes, media, &options)?;
+    create::check_namespace(ctx, &mut eviction)?;
     if obj::name(&eviction) != ctx.info.name {
         return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
     }

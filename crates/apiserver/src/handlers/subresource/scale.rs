@@ -80,6 +80,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
                 if config.fields.get("apiVersion").and_then(Value::as_str) == Some(&own) {
                     config.fields.insert("apiVersion".into(), VERSION.into());
                 }
+                config.check_type(("autoscaling", "v1", "Scale"), ctx.resource.era())?;
                 let wanted = |old: &Value, managed: Managed| {
                     let live = plain(&live_scale(ctx, &sub, old), managed);
                     let write = ScaleWrite::Apply(&config.fields);
@@ -269,19 +270,10 @@ fn set(object: &mut Value, path: &str, number: i64) {
 
 fn check_same(ctx: &Ctx, scale: &Value, old: &Stored) -> Result<(), ApiError> {
     let version = obj::resource_version(scale);
-    let conflict = |why: &str| ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, why);
     if !version.is_empty() && version != "0" && version != obj::resource_version(&old.object) {
-        return Err(conflict(MODIFIED));
+        return Err(ApiError::conflict(ctx.resource.group_resource(), &ctx.info.name, MODIFIED));
     }
-    let uid = obj::uid(scale);
-    if !uid.is_empty() && uid != obj::uid(&old.object) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            obj::uid(&old.object)
-        );
-        return Err(conflict(&why));
-    }
-    Ok(())
+    crate::handlers::update::check_uid(ctx, scale, old)
 }
 
 fn validate(ctx: &Ctx, sub: &Subresource, scale: &Value) -> Result<(), ApiError> {

@@ -6,6 +6,7 @@ use api::status::{ApiError, GroupName};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::handlers::create::check_namespace;
 use crate::handlers::options::WriteOptions;
 use crate::handlers::write::{self, Decode};
 use crate::handlers::{Ctx, read_body};
@@ -29,6 +30,11 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let mut request = write::decode(ctx, &Decode::of_subresource(sub), &bytes, media, &options)?;
     if let Some(ty) = sub.ty {
         api::defaults::apply_type(ty, &mut request);
+    }
+    let unsaid = obj::namespace(&request).is_empty();
+    check_namespace(ctx, &mut request)?;
+    if unsaid {
+        obj::metadata_mut(&mut request).remove("namespace");
     }
     same_place(ctx, &request)?;
     let account = ctx.server.storage().need(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?.object;

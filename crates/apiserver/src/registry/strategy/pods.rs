@@ -128,7 +128,16 @@ pub(super) fn part(subresource: &str, pod: &mut Value, old: &Value) {
             None => spec.remove("ephemeralContainers"),
         };
     } else {
-        for list in ["containers", "initContainers"] {
+        let lists = ["containers", "initContainers"];
+        let count = |of: &Value, list: &str| {
+            obj::at(of, "spec").and_then(|s| s.get(list)).and_then(Value::as_array).map_or(0, Vec::len)
+        };
+        if lists.iter().any(|list| count(&asked, list) != count(old, list)) {
+            // This is refused, with all that is wrong with it.
+            *pod = asked;
+            return;
+        }
+        for list in lists {
             resources(pod, &asked, list);
         }
         if let Some(whole) = obj::at(&asked, "spec.resources").cloned() {
@@ -141,20 +150,19 @@ pub(super) fn part(subresource: &str, pod: &mut Value, old: &Value) {
     }
 }
 
-/// Takes over the resources of containers that both have at the same place, or all of them when their number differs.
+/// Takes over the resources of containers, or all of the containers when they are not those that were there, which is
+/// refused.
 fn resources(pod: &mut Value, asked: &Value, list: &str) {
     let wanted = obj::at(asked, "spec").and_then(|s| s.get(list)).and_then(Value::as_array).cloned();
     let wanted = wanted.unwrap_or_default();
     let Some(own) = pod.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut) else {
         return;
     };
-    if own.len() != wanted.len() {
+    if own.iter().zip(&wanted).any(|(container, new)| container.get("name") != new.get("name")) {
+        *own = wanted;
         return;
     }
     for (container, new) in own.iter_mut().zip(&wanted) {
-        if container.get("name") != new.get("name") {
-            continue;
-        }
         for field in ["resources", "resizePolicy"] {
             obj::copy_field(container, new, field);
         }
