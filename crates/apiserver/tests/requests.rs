@@ -190,3 +190,20 @@ async fn a_pods_class_stays() {
     let answer = server.send(Method::PUT, &format!("{path}/p/status"), &[], pod).await;
     assert_eq!((answer.code, answer.json()["status"]["qosClass"].as_str()), (200, Some("BestEffort")));
 }
+
+/// Nothing that a dry run writes would show that the cache was behind.
+#[tokio::test]
+async fn a_dry_run_sees_what_was_written() {
+    let server = Cluster::start().await;
+    map(&server, "m", json!({})).await;
+    let one = format!("{MAPS}/m");
+    for n in 0..50 {
+        let text = n.to_string();
+        assert_eq!(server.merge(&one, json!({"data": {"n": text}})).await.code, 200);
+        let test = json!([{"op": "test", "path": "/data/n", "value": text}]);
+        let path = format!("{one}?dryRun=All");
+        let (code, answer) = server.ask(Method::PATCH, &path, "application/json-patch+json", test).await;
+        assert_eq!(code, 200, "{answer}");
+        assert_eq!(server.get(&format!("{one}?resourceVersion=0")).await.json()["data"]["n"], text);
+    }
+}

@@ -76,6 +76,11 @@ impl Ctx {
         }
     }
 
+    /// Namespace and name of the object that the path names.
+    pub fn named(&self) -> (&str, &str) {
+        (&self.info.namespace, &self.info.name)
+    }
+
     /// How to answer with objects.
     pub fn accept(&self) -> Result<Accept, ApiError> {
         let transforms = if self.resource.has_tables(&self.info.subresource) {
