@@ -47,6 +47,13 @@ async fn paths_are_what_upstreams_router_takes_them_for() {
         ("POST", "/api/v1/namespaces/x/pods/y/exec?dryRun=All", 400, "dryRun is not supported"),
         ("GET", "/api/v1/nodes//status", 400, "name must be provided"),
         ("GET", "/api/v1/namespaces//pods/x", 400, "Namespace parameter required."),
+        ("DELETE", "/api/v1/namespaces//pods", 400, "Namespace parameter required."),
+        (
+            "GET",
+            "/apis/apps/v1/namespaces/x/deployments/%25/scale",
+            400,
+            "Name parameter invalid: \"%\": may not contain '%'",
+        ),
         ("GET", "/api/v1/namespaces/../pods/x", 500, "invalid key: \"/pods/../x\""),
         ("PATCH", "/apis/apiregistration.k8s.io", 405, method),
         ("PATCH", "/apis/apps/v1/namespaces/x/deployments/y", 415, "415: Unsupported Media Type"),

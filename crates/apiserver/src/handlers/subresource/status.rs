@@ -42,6 +42,7 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
     let mut object = codec::to_hub(&ctx.resource, object)?;
     write::dedup_owners(ctx, &mut object, write::Found::Sent);
     let storage = ctx.server.storage();
+    crate::handlers::check_key(ctx)?;
     let mut current = ctx.server.recent(&ctx.resource, ctx.named(), options.dry_run).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
