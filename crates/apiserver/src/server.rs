@@ -179,15 +179,17 @@ impl Server {
     }
 
     /// An object as the cache has it, or else as the store has it: where a write begins
-    /// (upstream's `GuaranteedUpdate` with a cached object).
+    /// (upstream's `GuaranteedUpdate` with a cached object). A dry run writes nothing that would show whether the cache
+    /// was behind, and begins with the store's.
     pub async fn recent(
         &self,
         resource: &Resource,
-        namespace: &str,
-        name: &str,
+        (namespace, name): (&str, &str),
+        dry_run: bool,
     ) -> Result<Option<Stored>, ApiError> {
         let key = if resource.namespaced { format!("{namespace}/{name}") } else { name.to_owned() };
-        let item = self.cached(resource).ok().and_then(|part| part.get(&key));
+        let cached = self.cached(resource).ok().filter(|_| !dry_run);
+        let item = cached.and_then(|part| part.get(&key));
         let Some(item) = item else { return self.storage().get(resource, namespace, name).await };
         let mut object = item.value().map_err(ApiError::internal)?;
         object["apiVersion"] = resource.hub_group_version().into();

@@ -47,6 +47,13 @@ async fn paths_are_what_upstreams_router_takes_them_for() {
         ("POST", "/api/v1/namespaces/x/pods/y/exec?dryRun=All", 400, "dryRun is not supported"),
         ("GET", "/api/v1/nodes//status", 400, "name must be provided"),
         ("GET", "/api/v1/namespaces//pods/x", 400, "Namespace parameter required."),
+        ("DELETE", "/api/v1/namespaces//pods", 400, "Namespace parameter required."),
+        (
+            "GET",
+            "/apis/apps/v1/namespaces/x/deployments/%25/scale",
+            400,
+            "Name parameter invalid: \"%\": may not contain '%'",
+        ),
         ("GET", "/api/v1/namespaces/../pods/x", 500, "invalid key: \"/pods/../x\""),
         ("PATCH", "/apis/apiregistration.k8s.io", 405, method),
         ("PATCH", "/apis/apps/v1/namespaces/x/deployments/y", 415, "415: Unsupported Media Type"),
@@ -189,4 +196,21 @@ async fn a_pods_class_stays() {
     server.post(path, pod.clone()).await;
     let answer = server.send(Method::PUT, &format!("{path}/p/status"), &[], pod).await;
     assert_eq!((answer.code, answer.json()["status"]["qosClass"].as_str()), (200, Some("BestEffort")));
+}
+
+/// Nothing that a dry run writes would show that the cache was behind.
+#[tokio::test]
+async fn a_dry_run_sees_what_was_written() {
+    let server = Cluster::start().await;
+    map(&server, "m", json!({})).await;
+    let one = format!("{MAPS}/m");
+    for n in 0..50 {
+        let text = n.to_string();
+        assert_eq!(server.merge(&one, json!({"data": {"n": text}})).await.code, 200);
+        let test = json!([{"op": "test", "path": "/data/n", "value": text}]);
+        let path = format!("{one}?dryRun=All");
+        let (code, answer) = server.ask(Method::PATCH, &path, "application/json-patch+json", test).await;
+        assert_eq!(code, 200, "{answer}");
+        assert_eq!(server.get(&format!("{one}?resourceVersion=0")).await.json()["data"]["n"], text);
+    }
 }

@@ -128,11 +128,8 @@ async fn delete_named(ctx: &Ctx, name: &str, options: DeleteOptions) -> Result<O
 async fn delete_at(ctx: &Ctx, target: Target<'_>, options: DeleteOptions) -> Result<Outcome, ApiError> {
     let storage = ctx.server.storage();
     // A write shows whether the cache was behind; where there is none, the store is asked.
-    let mut current = if options.dry_run || ctx.resource.is("", "namespaces") {
-        storage.get(&ctx.resource, target.namespace, target.name).await?
-    } else {
-        ctx.server.recent(&ctx.resource, target.namespace, target.name).await?
-    };
+    let unwritten = options.dry_run || ctx.resource.is("", "namespaces");
+    let mut current = ctx.server.recent(&ctx.resource, (target.namespace, target.name), unwritten).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(ApiError::not_found(ctx.resource.group_resource(), target.name));

@@ -59,17 +59,20 @@ pub fn version(text: &str) -> Result<u64, String> {
     parse_uint(text).map_err(|e| format!("resourceVersion: Invalid value: {}: {e}", go_quote(text)))
 }
 
-/// Waits for the cache to be as fresh as asked. Whoever asks for nothing still sees what this server has answered
-/// already, as fast as the cache is.
+/// Waits for the cache to be as fresh as asked. Whoever asks for less still sees what this server has answered already,
+/// as fast as the cache is.
 pub async fn wait_until_fresh(ctx: &Ctx, wanted: u64) -> Result<(), ApiError> {
-    if wanted == 0 {
-        let written = ctx.server.storage().last_written();
-        let _ = ctx.server.cache().wait_until_fresh(written, CAUGHT_UP).await;
-        return Ok(());
-    }
+    let (cache, written) = (ctx.server.cache(), ctx.server.storage().last_written());
     let revision = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let waited = ctx.server.cache().wait_until_fresh(revision, FRESH_TIMEOUT).await;
-    waited.map_err(|e| cache_error(&naming(e, wanted)))
+    if revision > 0 {
+        let waited = cache.wait_until_fresh(revision, FRESH_TIMEOUT).await;
+        waited.map_err(|e| cache_error(&naming(e, wanted)))?;
+    }
+    if written > revision && cache.wait_until_fresh(written, CAUGHT_UP).await.is_err() {
+        // A store that went back has no such version: nobody waits for it again.
+        ctx.server.storage().forget_written(written);
+    }
+    Ok(())
 }
 
 /// The same error about the number that the client sent.

@@ -398,7 +398,7 @@ pub async fn apply(
 ) -> Result<Response, ApiError> {
     super::check_segment(&ctx.info.name)?;
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
-    let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    let mut current = ctx.server.recent(resource, ctx.named(), options.dry_run).await?;
     if current.is_none() && !subresource.is_empty() {
         // Only the object itself is created by being applied.
         return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));

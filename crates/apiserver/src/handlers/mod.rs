@@ -76,6 +76,11 @@ impl Ctx {
         }
     }
 
+    /// Namespace and name of the object that the path names.
+    pub fn named(&self) -> (&str, &str) {
+        (&self.info.namespace, &self.info.name)
+    }
+
     /// How to answer with objects.
     pub fn accept(&self) -> Result<Accept, ApiError> {
         let transforms = if self.resource.has_tables(&self.info.subresource) {
@@ -174,12 +179,13 @@ pub fn method_not_allowed() -> ApiError {
 
 /// Upstream's store wants a namespace for what has one, and refuses keys that look like a way up
 /// (`NamespaceKeyFunc`, `storage.PrepareKey`).
-fn check_key(ctx: &Ctx) -> Result<(), ApiError> {
+pub fn check_key(ctx: &Ctx) -> Result<(), ApiError> {
     let (info, resource) = (&ctx.info, &ctx.resource);
-    if !resource.namespaced || resource.key_prefix.is_empty() || info.verb == "create" {
+    if !resource.namespaced || resource.key_prefix.is_empty() {
         return Ok(());
     }
-    if info.namespace.is_empty() && !info.name.is_empty() && !info.watch_path {
+    let one = !info.name.is_empty() || info.verb == "deletecollection";
+    if info.namespace.is_empty() && one && !info.watch_path {
         return Err(ApiError::bad_request("Namespace parameter required."));
     }
     if !matches!(info.namespace.as_str(), "." | "..") {
@@ -209,7 +215,9 @@ pub async fn dispatch(ctx: Ctx, body: Incoming) -> (Result<Response, ApiError>, 
             if !ctx.resource.custom {
                 warn();
             }
-            match check_key(&ctx) {
+            // Of what is written as a whole the body is looked at first.
+            let early = !matches!(ctx.info.verb, "create" | "update");
+            match if early { check_key(&ctx) } else { Ok(()) } {
                 Err(error) => Err(error),
                 Ok(()) => verb(&ctx, body).await,
             }

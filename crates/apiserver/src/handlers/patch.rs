@@ -58,7 +58,7 @@ pub async fn patched(
 ) -> Result<write::Saved, ApiError> {
     super::check_segment(&ctx.info.name)?;
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
-    let mut current = ctx.server.recent(resource, &ctx.info.namespace, &ctx.info.name).await?;
+    let mut current = ctx.server.recent(resource, ctx.named(), options.dry_run).await?;
     if current.is_none() {
         // What is not there is not patched: nobody looks at the patch.
         return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));

@@ -65,7 +65,8 @@ pub fn check_name(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
 /// Brings a whole object (of the hub version) in place of the one that is there; gives the answer's code, too.
 async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<(u16, Saved), ApiError> {
     let storage = ctx.server.storage();
-    let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    super::check_key(ctx)?;
+    let mut current = ctx.server.recent(&ctx.resource, ctx.named(), options.dry_run).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Ok((201, create_instead(ctx, object, options).await?));

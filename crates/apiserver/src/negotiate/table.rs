@@ -132,9 +132,12 @@ pub fn list_text(
     metadata: &Value,
     items: &[std::sync::Arc<Item>],
 ) -> Result<Option<bytes::Bytes>, ApiError> {
-    let include = Include::parse(&ctx.query)?;
     let copied = !ctx.resource.custom && !ctx.resource.is(DAEMON_SETS.0, DAEMON_SETS.1);
-    if convert.kind != "Table" || !copied || include == Include::Object {
+    if convert.kind != "Table" || !copied {
+        return Ok(None);
+    }
+    let include = Include::parse(&ctx.query)?;
+    if include == Include::Object {
         return Ok(None);
     }
     fast::table(&ctx.printer(), convert, include, metadata, items).map(Some)

@@ -173,6 +173,11 @@ impl Storage {
         self.written.load(Ordering::Acquire)
     }
 
+    /// Nothing of this revision is to be expected any more.
+    pub fn forget_written(&self, revision: i64) {
+        let _ = self.written.compare_exchange(revision, 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     fn note(&self, key: &str, revision: i64) {
         self.written.fetch_max(revision, Ordering::AcqRel);
         self.recent.note(key.strip_prefix(&self.prefix).unwrap_or(key), revision);

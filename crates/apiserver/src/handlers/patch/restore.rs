@@ -59,6 +59,10 @@ pub(in crate::handlers) fn misfit(value: &Value, ty: &Type) -> Option<String> {
             Some(format!("cannot convert int64 to {}", schema::builtin().go_type(ty)))
         }
         (Type::String(_), _) if !value.is_string() => Some("unrecognized type: string".to_owned()),
+        (Type::Time | Type::MicroTime, _) if !value.is_string() => {
+            let is = api::decode::kind_of(value);
+            Some(format!("json: cannot unmarshal {is} into Go value of type string"))
+        }
         (Type::Boolean, _) if !value.is_boolean() => Some("unrecognized type: bool".to_owned()),
         (Type::Int32 | Type::Int64, Value::Number(n)) if n.as_f64().is_some_and(|f| f.fract() != 0.0) => {
             Some(format!("cannot convert float64 to {}", schema::builtin().go_type(ty)))
@@ -89,6 +93,11 @@ mod tests {
         assert_eq!(of(json!({"nodeSelector": "a"})).unwrap(), "cannot restore map from string");
         assert_eq!(of(json!({"priority": "a"})).unwrap(), "unrecognized type: int32");
         assert_eq!(of(json!({"nodeName": 1})).unwrap(), "cannot convert int64 to string");
+        assert_eq!(
+            of(json!({"terminationGracePeriodSeconds": 1.5})).unwrap(),
+            "cannot convert float64 to int64"
+        );
+        assert_eq!(of(json!({"terminationGracePeriodSeconds": 1e20})), None);
         assert_eq!(of(json!({"nodeName": null, "containers": [{"name": "a"}], "hostNetwork": true})), None);
     }
 

@@ -53,6 +53,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     match ctx.info.verb {
         "get" => {
             crate::handlers::get::refuse_export(ctx)?;
+            crate::handlers::check_segment(name)?;
             let found = match storage.get(&ctx.resource, namespace, name).await? {
                 Some(found) => found,
                 None if ctx.resource.era() < Era::Now => return Err(no_scale(ctx)),

@@ -42,7 +42,8 @@ pub async fn update(ctx: &Ctx, body: Incoming, subresource: &str) -> Result<Resp
     let mut object = codec::to_hub(&ctx.resource, object)?;
     write::dedup_owners(ctx, &mut object, write::Found::Sent);
     let storage = ctx.server.storage();
-    let mut current = ctx.server.recent(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    crate::handlers::check_key(ctx)?;
+    let mut current = ctx.server.recent(&ctx.resource, ctx.named(), options.dry_run).await?;
     for _ in 0..CONFLICT_TRIES {
         let Some(old) = current else {
             return Err(ApiError::not_found(ctx.resource.group_resource(), &ctx.info.name));
