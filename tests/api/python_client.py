@@ -372,7 +372,10 @@ class Custom(Case):
         with tempfile.TemporaryDirectory() as cache:
             found = dynamic.DynamicClient(self.api, cache_file=os.path.join(cache, "discovery"))
             things = found.resources.get(api_version="py.example.com/v1", kind=plural.title())
-            things.create(namespace=self.ns, body={"metadata": {"name": "a"}, "spec": {"size": 2}})
+            thing = {"apiVersion": "py.example.com/v1", "kind": plural.title(), "metadata": {"name": "a"}, "spec": {"size": 2}}
+            # Of built-in kinds the path says what a body is; of custom ones the body must.
+            self.refused(400, things.create, namespace=self.ns, body={"metadata": {"name": "a"}})
+            things.create(namespace=self.ns, body=thing)
             self.assertEqual(things.get(name="a", namespace=self.ns).spec.size, 2)
             maps = found.resources.get(api_version="v1", kind="ConfigMap")
             body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": "v"}}
