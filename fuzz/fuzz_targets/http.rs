@@ -183,6 +183,8 @@ fn ask(now: &Running, u: &mut Unstructured<'_>) -> Result<()> {
         "no kind is registered",
         "failed to create typed patch object",
         "failed to convert",
+        // A name that cannot stand in a path.
+        "invalid resource name",
         // A Binding to something that is no node.
         "target.name: ",
         "target.kind: ",

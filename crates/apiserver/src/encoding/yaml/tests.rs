@@ -124,6 +124,14 @@ fn a_text_may_end_anywhere() {
     assert!(read(b"\"\\").is_err());
 }
 
+/// Found by fuzzing: characters of the key were counted as bytes, which ended the server.
+#[test]
+fn a_key_of_several_bytes_may_stand_before_a_quoted_text() {
+    let object = json!([{"": null, "😀containers": "\r: \r"}]);
+    let written = super::write(&object);
+    assert_eq!(value(&written), object, "{written}");
+}
+
 /// Found by fuzzing: a byte order mark was written bare, and lost at the beginning of a line.
 #[test]
 fn what_has_an_escape_of_its_own_is_written_so() {

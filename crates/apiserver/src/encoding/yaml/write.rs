@@ -173,7 +173,8 @@ fn block(out: &mut String, text: &str, level: usize) {
 fn double_quoted(out: &mut String, text: &str, level: usize, breaks: bool) {
     use std::fmt::Write;
     out.push('"');
-    let mut start = out.len() - column(out);
+    // Where the line begins: a place in bytes, whatever stands in it.
+    let mut start = out.rfind('\n').map_or(0, |end| end + 1);
     let mut behind_space = false;
     for (at, c) in text.char_indices() {
         let inside = at > 0 && at + c.len_utf8() < text.len();
