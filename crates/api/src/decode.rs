@@ -12,7 +12,7 @@ mod typed;
 /// Go's zero values.
 pub mod zero;
 
-pub use meta::{TypeMeta, interpret, unrecognized};
+pub use meta::{TypeMeta, UNVERSIONED, interpret, unrecognized};
 pub use scalar::{duration, format_duration, parse_duration};
 
 use crate::Value;

@@ -1,5 +1,6 @@
 //! Decoded values as Go's `fmt` prints them: what stands in many of upstream's messages.
 
+use crate::field::{go_quote, go_value};
 use crate::{Object, Value};
 
 /// Go's `%v`: `map[a:1 b:[x y]]`, keys sorted.
@@ -19,6 +20,24 @@ pub fn go_print(value: &Value) -> String {
 pub fn go_print_object(fields: &Object) -> String {
     let list: Vec<String> = fields.iter().map(|(k, v)| format!("{k}:{}", go_print(v))).collect();
     format!("map[{}]", list.join(" "))
+}
+
+/// Go's `%#v`; `map` is the type of what a library reads objects into, such as `map[string]interface {}`.
+pub fn go_syntax(value: &Value, map: &str) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| go_syntax(item, map)).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(fields) => {
+            let entry =
+                |(name, value): (&String, &Value)| format!("{}:{}", go_quote(name), go_syntax(value, map));
+            let entries: Vec<String> = fields.iter().map(entry).collect();
+            format!("{map}{{{}}}", entries.join(", "))
+        }
+        other => go_value(other),
+    }
 }
 
 /// Go's `%T`.

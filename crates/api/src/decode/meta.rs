@@ -173,7 +173,7 @@ fn lacks(source: StructId, target: &Target<'_>) -> Option<(&'static str, &'stati
 }
 
 /// Kinds that upstream's scheme knows in every group version.
-const UNVERSIONED: [&str; 5] = ["Status", "APIVersions", "APIGroupList", "APIGroup", "APIResourceList"];
+pub const UNVERSIONED: [&str; 5] = ["Status", "APIVersions", "APIGroupList", "APIGroup", "APIResourceList"];
 
 /// The type of a kind that upstream's scheme knows.
 fn registered(group: &str, version: &str, kind: &str) -> Option<StructId> {

@@ -209,20 +209,18 @@ pub async fn dispatch(ctx: Ctx, body: Incoming) -> (Result<Response, ApiError>, 
     if ctx.resource.custom {
         warn();
     }
-    let answer = match route::check(&ctx) {
-        Err(error) => Err(error),
-        Ok(()) => {
-            if !ctx.resource.custom {
-                warn();
-            }
-            // Of what is written as a whole the body is looked at first.
-            let early = !matches!(ctx.info.verb, "create" | "update");
-            match if early { check_key(&ctx) } else { Ok(()) } {
-                Err(error) => Err(error),
-                Ok(()) => verb(&ctx, body).await,
-            }
+    let answer = async {
+        route::check(&ctx)?;
+        if !ctx.resource.custom {
+            warn();
         }
-    };
+        // Of what is written as a whole the body is looked at first.
+        if !matches!(ctx.info.verb, "create" | "update") {
+            check_key(&ctx)?;
+        }
+        verb(&ctx, body).await
+    }
+    .await;
     let warnings = std::mem::take(&mut *ctx.warnings.lock());
     (answer, warnings)
 }

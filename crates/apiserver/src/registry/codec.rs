@@ -158,16 +158,8 @@ pub fn zero(resource: &Resource) -> Value {
     object
 }
 
-/// Kinds that upstream's scheme of options knows in every group and version beside the options that are deleted with.
-const EVERYWHERE: [&str; 7] = [
-    "Status",
-    "APIVersions",
-    "APIGroupList",
-    "APIGroup",
-    "APIResourceList",
-    "CreateOptions",
-    "UpdateOptions",
-];
+/// Options that upstream's scheme knows in every group and version, beside those that are deleted with.
+const EVERYWHERE: [&str; 2] = ["CreateOptions", "UpdateOptions"];
 
 /// Those that it knows in `meta.k8s.io`.
 const OF_META: [&str; 7] = [
@@ -215,16 +207,18 @@ fn no_options(said: &decode::TypeMeta, kind: Kind<'_>) -> ApiError {
     let named = said.kind.as_str();
     let of_meta = said.group == "meta.k8s.io" && OF_META.contains(&named);
     let beta = said.version == "v1beta1" && !matches!(named, "Table" | "PartialObjectMetadata");
-    ApiError::bad_request(if EVERYWHERE.contains(&named) || (of_meta && !beta) {
-        format!("converting (v1.{named}) to (v1.{}): unknown conversion", kind.kind)
-    } else {
-        format!(
-            "no kind {:?} is registered for version {:?} in scheme \
+    ApiError::bad_request(
+        if EVERYWHERE.contains(&named) || decode::UNVERSIONED.contains(&named) || (of_meta && !beta) {
+            format!("converting (v1.{named}) to (v1.{}): unknown conversion", kind.kind)
+        } else {
+            format!(
+                "no kind {:?} is registered for version {:?} in scheme \
              \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\"",
-            said.kind,
-            group_version(&said.group, &said.version)
-        )
-    })
+                said.kind,
+                group_version(&said.group, &said.version)
+            )
+        },
+    )
 }
 
 /// Decodes a patched object again, so that it has only what the schema knows.

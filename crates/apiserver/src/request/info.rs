@@ -122,11 +122,14 @@ impl Info {
     /// Whether the path begins with the root that its group version has, slash by slash. Upstream asks its router only
     /// then, which does not mind empty segments behind.
     pub fn rooted(&self) -> bool {
-        let root = match self.group.as_str() {
-            "" => format!("/api/{}/", self.version),
-            group => format!("/apis/{group}/{}/", self.version),
+        let versions = match self.group.as_str() {
+            "" => self.path.strip_prefix("/api/"),
+            group => {
+                self.path.strip_prefix("/apis/").and_then(|rest| rest.strip_prefix(group)?.strip_prefix('/'))
+            }
         };
-        self.path.starts_with(&root)
+        let rest = versions.and_then(|rest| rest.strip_prefix(self.version.as_str()));
+        rest.is_some_and(|rest| rest.starts_with('/'))
     }
 }
 

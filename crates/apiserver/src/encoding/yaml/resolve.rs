@@ -158,26 +158,10 @@ fn key_text(key: &Value) -> Result<(String, String)> {
             return Err(Fault::anywhere("unsupported map key of type: %!s(<nil>), key: <nil>, value: <nil>"));
         }
         Value::Array(_) | Value::Object(_) => {
-            return Err(Fault::anywhere(format!("invalid map key: {}", go_syntax(key))));
+            let key = api::printf::go_syntax(key, "map[interface {}]interface {}");
+            return Err(Fault::anywhere(format!("invalid map key: {key}")));
         }
     })
-}
-
-/// A value as Go's `%#v` shows what its library read.
-fn go_syntax(value: &Value) -> String {
-    let all = |parts: Vec<String>| parts.join(", ");
-    match value {
-        Value::Null => "interface {}(nil)".to_owned(),
-        Value::String(text) => api::field::go_quote(text),
-        Value::Array(items) => format!("[]interface {{}}{{{}}}", all(items.iter().map(go_syntax).collect())),
-        Value::Object(fields) => {
-            let entry = |(name, value): (&String, &Value)| {
-                format!("{}:{}", api::field::go_quote(name), go_syntax(value))
-            };
-            format!("map[interface {{}}]interface {{}}{{{}}}", all(fields.iter().map(entry).collect()))
-        }
-        other => other.to_string(),
-    }
 }
 
 /// What a scalar means.

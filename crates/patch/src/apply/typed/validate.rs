@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::printf::{go_print, go_type};
+use api::printf::{go_print, go_syntax, go_type};
 use api::{Object, Value};
 
 use super::{ScalarKind, Shape, TypeSchema, item_element};
@@ -87,9 +87,10 @@ fn wrong_scalar(kind: ScalarKind, value: &Value) -> Option<String> {
         | (ScalarKind::Numeric, Value::Number(_))
         | (ScalarKind::Boolean, Value::Bool(_))
         | (ScalarKind::Any, Value::String(_) | Value::Number(_) | Value::Bool(_)) => None,
-        (ScalarKind::String, v) => {
-            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(v)))
-        }
+        (ScalarKind::String, v) => Some(format!(
+            "expected string, got &value.valueUnstructured{{Value:{}}}",
+            go_syntax(v, "map[string]interface {}")
+        )),
         (ScalarKind::Numeric, v) => Some(format!("expected numeric (int or float), got {}", go_type(v))),
         (ScalarKind::Boolean, v) => Some(format!("expected boolean, got {}", go_value(v))),
         (ScalarKind::Any, v) => Some(format!("expected any scalar, got {}", go_value(v))),
@@ -99,20 +100,4 @@ fn wrong_scalar(kind: ScalarKind, value: &Value) -> Option<String> {
 /// Go's `%v` of upstream's wrapper.
 fn go_value(value: &Value) -> String {
     format!("&{{{}}}", go_print(value))
-}
-
-/// Go's `%#v`.
-fn go_syntax(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let list: Vec<String> =
-                fields.iter().map(|(k, v)| format!("{}:{}", api::field::go_quote(k), go_syntax(v))).collect();
-            format!("map[string]interface {{}}{{{}}}", list.join(", "))
-        }
-        Value::Array(items) => {
-            format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
-        }
-        Value::Null => "interface {}(nil)".to_owned(),
-        other => api::field::go_value(other),
-    }
 }
