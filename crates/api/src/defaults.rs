@@ -117,7 +117,7 @@ fn needs(ty: &Type, needed: &[bool], own: fn(&Type) -> bool) -> bool {
 /// Declared defaults that change something: a zero for a field that is no pointer does not.
 fn declared(s: &schema::Struct) -> Vec<(String, Value)> {
     let defaults = s.fields.iter().filter_map(|f| {
-        let value: Value = serde_json::from_str(f.default.as_deref()?).ok()?;
+        let value: Value = serde_json::from_str(f.extras().default.as_deref()?).ok()?;
         let zero = match &value {
             Value::String(text) => text.is_empty(),
             Value::Bool(set) => !set,

@@ -147,14 +147,20 @@ pub struct Field {
     pub atomic: bool,
     /// The same said the other way, which is the default: `x-kubernetes-map-type: granular`.
     pub granular: bool,
+    /// Strategic merge patch.
+    pub patch_strategy: PatchStrategy,
+    extras: Option<Box<Extras>>,
+}
+
+/// What few fields have: apart, since there are five thousand fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extras {
     /// The declared default (JSON text).
     pub default: Option<Name>,
     /// The allowed values, of a list those of its items, where OpenAPI lists them.
     pub enum_values: Vec<Name>,
     /// The key of a list that strategic merge patches merge.
     pub patch_merge_key: Option<Name>,
-    /// Strategic merge patch.
-    pub patch_strategy: PatchStrategy,
     /// The Go structs that it is embedded through (`VolumeSource`); decoding errors name them.
     pub inline: Name,
 }
@@ -172,12 +178,25 @@ impl Field {
             pointer: true,
             atomic: false,
             granular: false,
+            patch_strategy: PatchStrategy::default(),
+            extras: None,
+        }
+    }
+
+    /// What else is said of it.
+    pub fn extras(&self) -> &Extras {
+        static NONE: Extras = Extras {
             default: None,
             enum_values: Vec::new(),
             patch_merge_key: None,
-            patch_strategy: PatchStrategy::default(),
             inline: Name::Borrowed(""),
-        }
+        };
+        self.extras.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Says more of it.
+    pub fn set_extras(&mut self, extras: Extras) {
+        self.extras = (extras != Extras::default()).then(|| Box::new(extras));
     }
 
     /// Whether Go writes the field though it was not set: no `omitempty`, or a struct that is no pointer.
@@ -300,6 +319,11 @@ impl Schemas {
         Schemas::default()
     }
 
+    /// An empty set with room for so many types.
+    pub(crate) fn with_capacity(types: usize) -> Schemas {
+        Schemas { structs: Vec::with_capacity(types), by_name: HashMap::with_capacity(types) }
+    }
+
     /// Adds a struct; a later one of the same name hides the earlier from [`Schemas::by_name`].
     pub fn add(&mut self, s: Struct) -> StructId {
         let id = StructId(self.structs.len() as u32);
@@ -394,7 +418,7 @@ mod tests {
         let containers = pod_spec.field("containers").unwrap();
         assert!(containers.required && !containers.omit_empty);
         assert_eq!(containers.map_keys(), ["name"]);
-        assert_eq!(containers.patch_merge_key.as_deref(), Some("name"));
+        assert_eq!(containers.extras().patch_merge_key.as_deref(), Some("name"));
         assert_eq!(s.go_type(&containers.ty), "[]v1.Container");
         let volumes = pod_spec.field("volumes").unwrap();
         assert!(volumes.patch_strategy.merge && volumes.patch_strategy.retain_keys);

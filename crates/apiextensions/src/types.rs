@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::kinds::Kinds;
 use api::schema::{
-    Field, GroupVersionKind, List, ListType, Map, Name, Schemas, Struct, StructId, Type, builtin,
+    Extras, Field, GroupVersionKind, List, ListType, Map, Name, Schemas, Struct, StructId, Type, builtin,
 };
 
 use openapi::{Published, Source};
@@ -124,7 +124,12 @@ impl Builder {
         copy.set_fields(Vec::new());
         let own = self.schemas.add(copy);
         self.taken.insert(id, own);
-        let fields = source.fields.iter().map(|f| Field { ty: self.take_type(&f.ty), ..f.clone() }).collect();
+        let fields = source.fields.iter().map(|f| {
+            let mut own = f.clone();
+            own.ty = self.take_type(&f.ty);
+            own
+        });
+        let fields = fields.collect();
         if let Some(s) = self.schemas.get_mut(own) {
             s.set_fields(fields);
         }
@@ -148,9 +153,12 @@ impl Builder {
         let mut field = Field::new(name.to_owned(), self.ty(schema));
         field.required = required;
         field.nullable = schema.nullable;
-        field.default = schema.default.as_ref().map(|d| Name::Owned(d.to_string()));
         let texts = schema.allowed.iter().filter_map(|v| v.as_str().map(|s| Name::Owned(s.to_owned())));
-        field.enum_values = texts.collect();
+        field.set_extras(Extras {
+            default: schema.default.as_ref().map(|d| Name::Owned(d.to_string())),
+            enum_values: texts.collect(),
+            ..Extras::default()
+        });
         field
     }
 

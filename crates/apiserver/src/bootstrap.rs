@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::Value;
 use api::status::ApiError;
 use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ use crate::registry::resource::Resource;
 use crate::registry::strategy::api_services;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// How many API services are made at once.
+const CREATES_AT_ONCE: usize = 8;
 
 /// How often the server looks after its own service (upstream's `EndpointInterval`).
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -125,7 +129,8 @@ async fn api_services(server: &Server) -> Result<(), ApiError> {
             all.push(async move { ensure(server, resource, "", &name, object).await });
         }
     }
-    try_join_all(all).await.map(|_| ())
+    // A few at a time: what each needs on its way is memory that a small server would keep.
+    futures::stream::iter(all).buffer_unordered(CREATES_AT_ONCE).try_collect().await
 }
 
 async fn repair_ranges(server: &Server) -> Result<(), ApiError> {

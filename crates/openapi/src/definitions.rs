@@ -125,7 +125,8 @@ impl Definitions<'_> {
         }
         describe(&mut schema, self.descriptions.of_field(of, &field.name));
         let Some(fields) = schema.as_object_mut() else { return schema };
-        if let Some(default) = field.default.as_deref().and_then(|d| serde_json::from_str::<Value>(d).ok())
+        let extras = field.extras();
+        if let Some(default) = extras.default.as_deref().and_then(|d| serde_json::from_str::<Value>(d).ok())
             && self.dialect == Dialect::V3
         {
             fields.insert("default".into(), default);
@@ -141,8 +142,8 @@ impl Definitions<'_> {
                 fields.insert("default".into(), zero);
             }
         }
-        if !field.enum_values.is_empty() {
-            let values: Value = field.enum_values.iter().map(|v| Value::from(&**v)).collect();
+        if !extras.enum_values.is_empty() {
+            let values: Value = extras.enum_values.iter().map(|v| Value::from(&**v)).collect();
             let below = match &field.ty {
                 Type::List(_) => fields.get_mut("items"),
                 Type::Map(_) => fields.get_mut("additionalProperties"),
@@ -172,7 +173,7 @@ impl Definitions<'_> {
         } else if field.granular {
             fields.insert("x-kubernetes-map-type".into(), "granular".into());
         }
-        if let Some(key) = &field.patch_merge_key {
+        if let Some(key) = &extras.patch_merge_key {
             fields.insert("x-kubernetes-patch-merge-key".into(), (**key).into());
         }
         let said = field.patch_strategy;

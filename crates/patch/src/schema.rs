@@ -56,7 +56,7 @@ impl Lookup for Typed<'_> {
                     schema,
                     merge: field.patch_strategy.merge,
                     replace: field.patch_strategy.replace,
-                    merge_key: field.patch_merge_key.as_ref().map(ToString::to_string),
+                    merge_key: field.extras().patch_merge_key.as_ref().map(ToString::to_string),
                 })
             }
         }
@@ -132,7 +132,7 @@ impl Typed<'_> {
     fn key_default(&self, item: &Type, key: &str) -> Option<Value> {
         let Type::Struct(id) = item else { return None };
         let field = self.schemas.get(*id).field(key)?;
-        match (&field.default, &field.ty) {
+        match (&field.extras().default, &field.ty) {
             (Some(default), _) => serde_json::from_str(default).ok(),
             (None, _) if field.omit_empty || field.pointer => None,
             (None, Type::String(_)) => Some("".into()),

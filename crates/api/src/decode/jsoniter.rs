@@ -231,7 +231,7 @@ impl Iter<'_> {
 
     fn prefix_field(&mut self, field: &Field) {
         self.prefix(|| format!("{}: ", go_name(field)));
-        for embedded in field.inline.rsplit('.').filter(|name| !name.is_empty()) {
+        for embedded in field.extras().inline.rsplit('.').filter(|name| !name.is_empty()) {
             self.prefix(|| format!("{embedded}: "));
         }
     }

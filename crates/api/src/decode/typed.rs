@@ -64,7 +64,7 @@ impl At<'_> {
             At::Index { parent, .. } | At::Key { parent, .. } => parent.write_go_path(out),
             At::Field { parent, field, .. } => {
                 parent.write_go_path(out);
-                for part in [&field.inline, &field.name].into_iter().filter(|p| !p.is_empty()) {
+                for part in [&field.extras().inline, &field.name].into_iter().filter(|p| !p.is_empty()) {
                     if !out.is_empty() {
                         out.push('.');
                     }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{Field, GroupVersionKind, List, ListType, Map, Name, Schemas, Struct, StructId, Type};
+use super::{Extras, Field, GroupVersionKind, List, ListType, Map, Name, Schemas, Struct, StructId, Type};
 
 /// All structs of the text. Two passes: names first, since types refer to each other.
 pub(super) fn schemas(text: &'static str) -> Schemas {
     let mut prefixes: HashMap<&'static str, &'static str> = HashMap::new();
     let mut ids: HashMap<&'static str, StructId> = HashMap::new();
-    let mut out = Schemas::new();
+    let mut out = Schemas::with_capacity(text.lines().filter(|line| line.starts_with("S ")).count());
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("P ") {
             if let Some((alias, prefix)) = rest.split_once(' ') {
@@ -21,6 +21,7 @@ pub(super) fn schemas(text: &'static str) -> Schemas {
             for word in words {
                 header(word, &mut s);
             }
+            s.kinds.shrink_to_fit();
             ids.insert(short, out.add(s));
         }
     }
@@ -49,7 +50,8 @@ fn flush(out: &mut Schemas, at: Option<StructId>, fields: &mut Vec<Field>) {
 
 fn full_name(short: &'static str, prefixes: &HashMap<&'static str, &'static str>) -> Name {
     let (alias, name) = short.rsplit_once('.').unwrap_or(("", short));
-    Name::Owned(format!("{}.{name}", prefixes.get(alias).copied().unwrap_or(alias)))
+    // These types live as long as the process: their names need not be copied with them.
+    Name::Borrowed(format!("{}.{name}", prefixes.get(alias).copied().unwrap_or(alias)).leak())
 }
 
 fn header(word: &'static str, s: &mut Struct) {
@@ -85,6 +87,7 @@ fn field(line: &'static str, ids: &HashMap<&'static str, StructId>) -> Option<Fi
     }
     let mut list_type = None;
     let mut keys: Vec<Name> = Vec::new();
+    let mut extras = Extras::default();
     for extra in columns {
         let Some((key, value)) = extra.split_once('=') else { continue };
         match key {
@@ -95,19 +98,20 @@ fn field(line: &'static str, ids: &HashMap<&'static str, StructId>) -> Option<Fi
                     f.patch_strategy.retain_keys |= word == "retainKeys";
                 }
             }
-            "merge" => f.patch_merge_key = Some(value.into()),
+            "merge" => extras.patch_merge_key = Some(value.into()),
             "list" => list_type = Some(value),
             "keys" => keys = value.split(',').map(Name::from).collect(),
-            "inline" => f.inline = value.into(),
+            "inline" => extras.inline = value.into(),
             "map" => {
                 f.atomic = value == "atomic";
                 f.granular = value == "granular";
             }
-            "default" => f.default = Some(value.into()),
-            "enum" => f.enum_values = value.split('|').map(Name::from).collect(),
+            "default" => extras.default = Some(value.into()),
+            "enum" => extras.enum_values = value.split('|').map(Name::from).collect(),
             _ => {}
         }
     }
+    f.set_extras(extras);
     if let Type::List(list) = &mut f.ty {
         list.declared = list_type.is_some();
         list.kind = match list_type {
