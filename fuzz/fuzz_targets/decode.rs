@@ -45,6 +45,9 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let Ok(hub) = convert::to_hub(of, defaulted) else { return Ok(()) };
     for index in 0..of.kind.served.len() {
         let version = Resource { kind: of.kind.clone(), index };
+        if version.version == "v1alpha1" && has_no_group(&hub) {
+            continue;
+        }
         let there = convert::from_hub(&version, hub.clone());
         let back =
             convert::to_hub(&version, there.clone()).expect("what was made from the hub goes back to it");
@@ -52,6 +55,12 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     }
     whole(of, hub);
     Ok(())
+}
+
+/// A subject whose group has a slash has no version that says so: upstream loses it, too, and validation refuses it.
+fn has_no_group(hub: &Value) -> bool {
+    let groups = hub["subjects"].as_array().into_iter().flatten().map(|subject| &subject["apiGroup"]);
+    groups.filter_map(Value::as_str).any(|group| group.contains('/'))
 }
 
 /// Go writes null for a time of the year 1, and reads that back as none.

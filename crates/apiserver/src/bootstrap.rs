@@ -28,6 +28,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// server that was under way then; and from then on (upstream's `repairInterval`).
 const REPAIR_SECOND: Duration = Duration::from_secs(70);
 const REPAIR_INTERVAL: Duration = Duration::from_secs(180);
+/// How often priority levels and flow schemas that somebody deleted come back.
+const FLOWS_INTERVAL: Duration = Duration::from_secs(60);
 /// The first and the longest pause after a failure.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -41,13 +43,27 @@ pub struct Advertised {
     pub port: u16,
 }
 
+/// Who is noted to manage what a fresh cluster holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Owners {
+    /// Of all but the status.
+    pub manager: &'static str,
+    /// Of the one condition of the status, and whether the condition has a reason.
+    pub status: Option<(&'static str, bool)>,
+    /// Fields that nobody asked for: kinds fill them in.
+    pub filled: &'static [(&'static str, &'static str)],
+}
+
+/// The server itself.
+pub const SELF: Owners = Owners { manager: "kube-apiserver", status: None, filled: &[] };
+
 /// Creates an object unless it is there.
 pub async fn ensure(
     server: &Server,
     resource: &Resource,
-    namespace: &str,
-    name: &str,
+    (namespace, name): (&str, &str),
     mut object: Value,
+    owners: Owners,
 ) -> Result<(), ApiError> {
     let storage = server.storage();
     let meta = obj::metadata_mut(&mut object);
@@ -59,6 +75,7 @@ pub async fn ensure(
     meta.insert("creationTimestamp".into(), obj::now().into());
     object["apiVersion"] = resource.hub_group_version().into();
     object["kind"] = resource.kind.as_str().into();
+    crate::handlers::managed::seed(resource, &mut object, owners);
     let key = storage.key(resource, namespace, name);
     // It may be there already: one question to the store tells.
     storage.create(resource, &key, &mut object).await.map(|_| ())
@@ -71,12 +88,13 @@ async fn namespaces(server: &Server) -> Result<(), ApiError> {
             "metadata": {"labels": {"kubernetes.io/metadata.name": name}},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
         });
-        ensure(server, &resource, "", name, object)
+        let owners = Owners { filled: &[("spec", "finalizers")], ..SELF };
+        ensure(server, &resource, ("", name), object, owners)
     });
     try_join_all(all).await.map(|_| ())
 }
 
-/// Upstream's priorities of API groups; unknown ones come last.
+/// Upstream's priorities of an API group and of its first version; unknown ones come last.
 fn priority(group: &str) -> (i64, i64) {
     match group {
         "" => (18000, 1),
@@ -85,7 +103,7 @@ fn priority(group: &str) -> (i64, i64) {
         "events.k8s.io" => (17750, 15),
         "authentication.k8s.io" => (17700, 15),
         "authorization.k8s.io" => (17600, 15),
-        "autoscaling" => (17500, 15),
+        "autoscaling" => (17500, 30),
         "batch" => (17400, 15),
         "certificates.k8s.io" => (17300, 15),
         "networking.k8s.io" => (17200, 15),
@@ -98,8 +116,19 @@ fn priority(group: &str) -> (i64, i64) {
         "coordination.k8s.io" => (16500, 15),
         "node.k8s.io" => (16300, 15),
         "discovery.k8s.io" => (16200, 15),
-        "flowcontrol.apiserver.k8s.io" => (16100, 15),
+        "resource.k8s.io" => (16200, 21),
+        "flowcontrol.apiserver.k8s.io" => (16100, 21),
         _ => (16000, 15),
+    }
+}
+
+/// The priority of a version that does not come right after the one ahead of it.
+fn later_priority(group: &str, version: &str) -> Option<i64> {
+    match (group, version) {
+        ("autoscaling", "v1") => Some(15),
+        ("autoscaling", "v2beta1") => Some(9),
+        ("autoscaling", "v2beta2") => Some(1),
+        _ => None,
     }
 }
 
@@ -115,7 +144,8 @@ async fn api_services(server: &Server) -> Result<(), ApiError> {
             let name = format!("{version}.{group}");
             let mut spec = json!({
                 "groupPriorityMinimum": group_priority,
-                "versionPriority": (version_priority - i64::try_from(rank).unwrap_or(0)).max(1),
+                "versionPriority": later_priority(group, version)
+                    .unwrap_or_else(|| (version_priority - i64::try_from(rank).unwrap_or(0)).max(1)),
                 "version": version,
             });
             if !group.is_empty() {
@@ -126,7 +156,7 @@ async fn api_services(server: &Server) -> Result<(), ApiError> {
                 "status": api_services::local_status(),
             });
             let resource = &resource;
-            all.push(async move { ensure(server, resource, "", &name, object).await });
+            all.push(async move { ensure(server, resource, ("", &name), object, SELF).await });
         }
     }
     // A few at a time: what each needs on its way is memory that a small server would keep.
@@ -155,7 +185,8 @@ async fn own_service(server: &Server, at: Advertised) -> Result<(), ApiError> {
         },
         "status": {"loadBalancer": {}},
     });
-    ensure(server, &resource, "default", "kubernetes", object).await
+    let owners = Owners { filled: &[("spec", "clusterIPs"), ("spec", "ipFamilies")], ..SELF };
+    ensure(server, &resource, ("default", "kubernetes"), object, owners).await
 }
 
 /// Creates the object, or brings a field of it to what it shall be.
@@ -168,7 +199,7 @@ async fn keep(
 ) -> Result<(), ApiError> {
     let storage = server.storage();
     let Some(old) = storage.get(resource, "default", name).await? else {
-        return ensure(server, resource, "default", name, object).await;
+        return ensure(server, resource, ("default", name), object, SELF).await;
     };
     let mut changed = old.object.clone();
     for field in fields {
@@ -212,7 +243,8 @@ async fn seed(server: &Server, at: Advertised) -> Result<(), ApiError> {
         repair_ranges(server).await
     };
     let system = crate::registry::system::seed(server);
-    tokio::try_join!(namespaces(server), api_services(server), service, system).map(|_| ())
+    let flows = crate::registry::flow_control::seed(server);
+    tokio::try_join!(namespaces(server), api_services(server), service, system, flows).map(|_| ())
 }
 
 /// Seeds the store, retrying until it can be reached; then looks after the server's own service until `stop`.
@@ -230,6 +262,7 @@ pub async fn run(server: Server, at: Advertised, seeded: CancellationToken, stop
     }
     seeded.cancel();
     let mut repair_at = Instant::now() + REPAIR_SECOND;
+    let mut flows_at = Instant::now() + FLOWS_INTERVAL;
     loop {
         let result = async {
             own_service(&server, at).await?;
@@ -238,6 +271,10 @@ pub async fn run(server: Server, at: Advertised, seeded: CancellationToken, stop
             if Instant::now() >= repair_at {
                 repair_at = Instant::now() + REPAIR_INTERVAL;
                 repair_ranges(&server).await?;
+            }
+            if Instant::now() >= flows_at {
+                flows_at = Instant::now() + FLOWS_INTERVAL;
+                crate::registry::flow_control::seed(&server).await?;
             }
             Ok::<_, ApiError>(())
         }

@@ -101,7 +101,7 @@ async fn status(server: &Server, probe: &Probe) -> Value {
         Err(why) => json!({"type": "Healthy", "status": "False", "message": why}),
     };
     json!({
-        "metadata": {"name": probe.name, "creationTimestamp": null}, "conditions": [condition],
+        "metadata": {"name": probe.name}, "conditions": [condition],
     })
 }
 
@@ -117,11 +117,8 @@ pub async fn answer(ctx: &Ctx) -> Result<Response, ApiError> {
     let probes = probes(&ctx.server);
     if !ctx.info.name.is_empty() {
         let Some(probe) = probes.iter().find(|p| p.name == ctx.info.name) else {
-            let kind = GroupName { group: "", name: "Component" };
-            let mut error = ApiError::not_found(kind, &ctx.info.name);
-            error.message = format!("Component not found: {}", ctx.info.name);
-            error.details.clear();
-            return Err(error);
+            let kind = GroupName { group: "", name: "componentstatus" };
+            return Err(ApiError::not_found(kind, &ctx.info.name));
         };
         let object = typed(status(&ctx.server, probe).await);
         return ctx.asked(200, &accept, object);

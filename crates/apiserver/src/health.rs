@@ -1,6 +1,7 @@
 //! `/healthz`, `/livez`, `/readyz`: all checks, or one by its path.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::time::Duration;
 
 use crate::Server;
@@ -82,6 +83,27 @@ async fn check(server: &Server, name: &str) -> Result<(), String> {
         SHUTDOWN if server.stopping().is_cancelled() => Err("process is shutting down".into()),
         _ => Ok(()),
     }
+}
+
+/// `/metrics/slis`: how each check ends now, in Prometheus' text form.
+pub async fn indicators(server: &Server) -> String {
+    let mut series: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+    for root in ROOTS {
+        for name in checks(root) {
+            let good = match known.get(name) {
+                Some(good) => *good,
+                None => check(server, name).await.is_ok(),
+            };
+            known.insert(name, good);
+            series.insert((name, root.trim_start_matches('/')), good);
+        }
+    }
+    let mut out = String::from("# TYPE kubernetes_healthcheck gauge\n");
+    for ((name, of), good) in series {
+        let _ = writeln!(out, "kubernetes_healthcheck{{name={name:?},type={of:?}}} {}", u8::from(good));
+    }
+    out
 }
 
 /// Answers a health request.

@@ -94,6 +94,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 
 /// Starts what a server needs beside its listeners: cache, bootstrap, compaction. Tasks end with `stop`.
 pub fn start(server: &Server, seeded: CancellationToken, stop: &CancellationToken) -> TaskTracker {
+    crate::server::zpages::started();
     let tasks = TaskTracker::new();
     let cache = server.cache().clone();
     let stopping = stop.clone();

@@ -3,6 +3,7 @@
 mod inflight;
 mod nonresource;
 mod warnings;
+pub(crate) mod zpages;
 
 use std::collections::HashMap;
 use std::future::Future;

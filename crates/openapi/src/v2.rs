@@ -33,7 +33,12 @@ pub fn json(
     let mut fields = Fields::begin(out)?;
     parts.each_definition(|name, definition| fields.field(name, definition))?;
     fields.end()?;
-    out.write_all(b"}")
+    // How clients say who they are, for every operation.
+    let bearer = json!({"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}});
+    let security = json!({"securityDefinitions": bearer, "security": [{"BearerToken": []}]});
+    let text = security.to_string();
+    out.write_all(b",")?;
+    out.write_all(text.strip_prefix('{').unwrap_or(&text).as_bytes())
 }
 
 /// Writes the document in protobuf (`application/com.github.proto-openapi.spec.v2@v1.0+protobuf`), as kubectl asks for
@@ -64,6 +69,8 @@ mod tests {
         let mut document = Vec::new();
         json(&mut document, &[Source::builtin()], &table.descriptions(), "v1.36.0").unwrap();
         let value: api::Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(value["security"], json!([{"BearerToken": []}]));
+        assert!(value["securityDefinitions"]["BearerToken"].is_object());
         let definitions = value["definitions"].as_object().unwrap();
         let mut open = vec![&value];
         let mut references = 0;

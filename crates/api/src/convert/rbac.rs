@@ -54,3 +54,26 @@ fn subject_from_hub(subject: &mut Object) {
     };
     subject.insert("apiVersion".to_owned(), api_version.into());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn both_ways(subject: Value) -> (Value, Value) {
+        let mut subject = subject.as_object().cloned().unwrap_or_default();
+        subject_to_hub(&mut subject);
+        let hub = Value::Object(subject.clone());
+        subject_from_hub(&mut subject);
+        (hub, subject.into())
+    }
+
+    #[test]
+    fn unknown_kinds_keep_the_group_of_their_version() {
+        let kept = both_ways(json!({"kind": "X", "apiVersion": "b/v1"}));
+        assert_eq!(kept, (json!({"kind": "X", "apiGroup": "b"}), json!({"kind": "X", "apiVersion": "b/"})));
+        // What is no group version has no group, as upstream reads it.
+        let lost = both_ways(json!({"kind": "X", "apiVersion": "b//"}));
+        assert_eq!(lost, (json!({"kind": "X"}), json!({"kind": "X"})));
+    }
+}

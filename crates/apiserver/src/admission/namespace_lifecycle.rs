@@ -62,6 +62,9 @@ impl Plugin for NamespaceLifecycle {
         if attributes.operation != Operation::Create {
             return Ok(());
         }
+        if let Some(why) = no_name(attributes.namespace) {
+            return Err(ApiError::internal(why));
+        }
         let cached = lookup::kind(server, "", "namespaces").await?.get(attributes.namespace);
         let phase = match cached.as_ref().and_then(|item| item.field("status.phase")) {
             Some(phase) => phase.to_owned(),
@@ -87,5 +90,32 @@ impl Plugin for NamespaceLifecycle {
             return Err(error);
         }
         Ok(())
+    }
+}
+
+/// Why upstream's client refuses to ask for a namespace of this name.
+fn no_name(namespace: &str) -> Option<String> {
+    let whys: Vec<String> = if matches!(namespace, "." | "..") {
+        vec![format!("may not be '{namespace}'")]
+    } else {
+        ["/", "%"]
+            .iter()
+            .filter(|c| namespace.contains(**c))
+            .map(|c| format!("may not contain '{c}'"))
+            .collect()
+    };
+    let quoted = api::field::go_quote(namespace);
+    (!whys.is_empty()).then(|| format!("invalid resource name {quoted}: [{}]", whys.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::no_name;
+
+    #[test]
+    fn names_that_are_no_path_segments_are_not_looked_up() {
+        assert_eq!(no_name("default"), None);
+        assert_eq!(no_name("..").as_deref(), Some("invalid resource name \"..\": [may not be '..']"));
+        assert_eq!(no_name("a%").as_deref(), Some("invalid resource name \"a%\": [may not contain '%']"));
     }
 }

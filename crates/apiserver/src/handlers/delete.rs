@@ -100,7 +100,9 @@ pub async fn named(ctx: &Ctx, options: DeleteOptions) -> Result<(), ApiError> {
 /// Deletes all objects that selectors choose.
 pub async fn collection(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let accept = ctx.accept()?;
-    let list_options = ListOptions::parse(&ctx.query, false)?;
+    // Whoever says that this is a watch has its options judged as a watch's.
+    let list_options = ListOptions::parse(&ctx.query, ctx.query.flag("watch"))?;
+    list::predicate(ctx, &list_options)?;
     let options = read_options(ctx, body).await?;
     warn_of_orphans(ctx, &options);
     let found = list::find(ctx, &list_options).await?;

@@ -8,7 +8,7 @@ use api::status::ApiError;
 use base64::Engine;
 use base64::engine::GeneralPurpose;
 use bytes::{BufMut, Bytes, BytesMut};
-use cache::{Item, List};
+use cache::{Item, List, Predicate};
 use serde_json::json;
 
 use super::Ctx;
@@ -167,12 +167,15 @@ fn corrupt(text: &str) -> String {
     format!("illegal base64 data at input byte {at}")
 }
 
+/// What the selectors of a list choose.
+pub fn predicate(ctx: &Ctx, options: &ListOptions) -> Result<Predicate, ApiError> {
+    selector::predicate(&ctx.resource, &ctx.info.namespace, &options.label_selector, &options.field_selector)
+}
+
 /// Finds the objects of a list, as fresh as asked.
 pub async fn find(ctx: &Ctx, options: &ListOptions) -> Result<List, ApiError> {
-    let resource = &ctx.resource;
-    let predicate =
-        selector::predicate(resource, &ctx.info.namespace, &options.label_selector, &options.field_selector)?;
-    let kind = ctx.server.cached(resource)?;
+    let predicate = predicate(ctx, options)?;
+    let kind = ctx.server.cached(&ctx.resource)?;
     let cache = ctx.server.cache();
     // A list of any version that is at hand is whole.
     let limit = if options.resource_version == "0" { 0 } else { options.limit.max(0) };

@@ -12,11 +12,13 @@ use patch::apply::fieldpath::{Element, Set};
 use patch::apply::manager::{self, Request, Versions};
 use patch::apply::scale;
 use patch::schema::Typed;
+use serde_json::json;
 
 use super::Ctx;
 use super::options::WriteOptions;
 use super::patch::restore;
 use super::update::{CONFLICT_TRIES, MODIFIED, check_name, store_changed};
+use crate::bootstrap::Owners;
 use crate::http::Response;
 use crate::negotiate::Accept;
 use crate::registry::resource::{Resource, group_version};
@@ -83,9 +85,6 @@ impl<'a> Versions for View<'a> {
     }
 }
 
-/// Kinds whose status updates leave metadata alone, beside those that [`strategy::keeps_metadata`] names.
-const STATUS_KEEPS_METADATA: [&str; 3] = ["flowschemas", "prioritylevelconfigurations", "apiservices"];
-
 /// The fields that an endpoint resets, and that nobody owns through it (`GetResetFields`).
 fn reset(resource: &Resource, subresource: &str) -> Set {
     let mut set = Set::default();
@@ -105,8 +104,7 @@ fn reset(resource: &Resource, subresource: &str) -> Set {
         "" | "finalize" => add(&["status"]),
         "status" => {
             add(&["spec"]);
-            if strategy::keeps_metadata(resource) || STATUS_KEEPS_METADATA.contains(&resource.plural.as_str())
-            {
+            if strategy::keeps_metadata(resource) || resource.is("apiregistration.k8s.io", "apiservices") {
                 add(&["metadata"]);
             } else if resource.is("apps", "deployments") {
                 add(&["metadata", "labels"]);
@@ -136,29 +134,59 @@ fn reset(resource: &Resource, subresource: &str) -> Set {
     set
 }
 
-/// The one version of scales that managed fields know.
-struct Scales(Type);
+/// A type with one version that managed fields know.
+struct Single {
+    version: &'static str,
+    ty: Type,
+}
 
-impl Scales {
-    /// The type of `autoscaling/v1` scales.
-    fn new() -> Scales {
-        let ty = schema::builtin().by_name("io.k8s.api.autoscaling.v1.Scale");
-        Scales(ty.map_or(Type::Any, Type::Struct))
+impl Single {
+    fn new(version: &'static str, ty: &str) -> Single {
+        let ty = schema::builtin().by_name(ty);
+        Single { version, ty: ty.map_or(Type::Any, Type::Struct) }
+    }
+
+    /// `autoscaling/v1` scales.
+    fn scale() -> Single {
+        Single::new(scale::VERSION, "io.k8s.api.autoscaling.v1.Scale")
+    }
+
+    fn token_request() -> Single {
+        Single::new("authentication.k8s.io/v1", "io.k8s.api.authentication.v1.TokenRequest")
     }
 }
 
-/// Scales as [`Versions`]: schemas may outlive the call.
-struct ScaleView<'a>(&'a Scales);
+/// It as [`Versions`]: schemas may outlive the call.
+struct SingleView<'a>(&'a Single);
 
-impl<'a> Versions for ScaleView<'a> {
+impl<'a> Versions for SingleView<'a> {
     type Schema = Typed<'a>;
 
     fn schema(&self, version: &str) -> Option<Typed<'a>> {
-        (version == scale::VERSION).then(|| Typed::new(schema::builtin(), &self.0.0))
+        (version == self.0.version).then(|| Typed::new(schema::builtin(), &self.0.ty))
     }
 
     fn convert(&self, object: &Object, _: &str, to: &str) -> Option<Object> {
-        (to == scale::VERSION).then(|| object.clone())
+        (to == self.0.version).then(|| object.clone())
+    }
+}
+
+/// Notes in a token request who set what.
+pub fn track_token(ctx: &Ctx, token: &mut Value, options: &WriteOptions) {
+    let single = Single::token_request();
+    let empty = fields(zero::value(schema::builtin(), &single.ty));
+    let manager = ctx.manager(&options.field_manager);
+    let request = Request {
+        versions: &SingleView(&single),
+        version: single.version,
+        subresource: "token",
+        manager: &manager,
+        reset: &Set::default(),
+        empty: &empty,
+        now: &obj::now(),
+    };
+    if let Some(token) = token.as_object_mut() {
+        manager::update(&Object::new(), token, &request);
     }
 }
 
@@ -178,8 +206,8 @@ pub fn write_scale(
     write: ScaleWrite<'_>,
     options: &WriteOptions,
 ) -> Result<Object, ApiError> {
-    let scales = Scales::new();
-    let view = ScaleView(&scales);
+    let scales = Single::scale();
+    let view = SingleView(&scales);
     let (set, new, now) = (Set::default(), Object::new(), obj::now());
     let manager = ctx.manager(&options.field_manager);
     let request = Request {
@@ -282,6 +310,44 @@ fn track_settled(
     let managed = asked.get("metadata").and_then(|m| m.get("managedFields")).cloned();
     set_managed(object, managed);
     Ok(())
+}
+
+/// Notes in an object that the server makes by itself (of the hub version) who manages it.
+pub fn seed(resource: &Resource, object: &mut Value, owners: Owners) {
+    let kinds = Kinds::of(resource);
+    let (version, now) = (resource.group_version(), obj::now());
+    let (set, empty) = (reset(resource, ""), empty(resource));
+    let request = Request {
+        versions: &View(&kinds),
+        version: &version,
+        subresource: "",
+        manager: owners.manager,
+        reset: &set,
+        empty: &empty,
+        now: &now,
+    };
+    let mut asked = object.clone();
+    owners.filled.iter().for_each(|(parent, field)| obj::remove_field(&mut asked[*parent], field));
+    if let Some(fields) = asked.as_object_mut() {
+        manager::update(&Object::new(), fields, &request);
+    }
+    set_managed(object, obj::managed_fields(&asked).cloned());
+    let Some((manager, has_reason)) = owners.status else { return };
+    let kind = object["status"]["conditions"][0]["type"].clone();
+    let mut condition = json!({
+        ".": {}, "f:lastTransitionTime": {}, "f:message": {}, "f:status": {}, "f:type": {},
+    });
+    if has_reason {
+        condition["f:reason"] = json!({});
+    }
+    let key = format!("k:{}", json!({"type": kind}));
+    let entry = json!({
+        "manager": manager, "operation": "Apply", "apiVersion": version, "time": now, "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:status": {"f:conditions": {key: condition}}}, "subresource": "status",
+    });
+    let own = obj::managed_fields(object).and_then(Value::as_array).cloned().unwrap_or_default();
+    let all = std::iter::once(entry).chain(own).collect();
+    set_managed(object, Some(Value::Array(all)));
 }
 
 /// Puts entries in place of those that are there.
@@ -399,8 +465,7 @@ pub async fn apply(
     super::check_segment(&ctx.info.name)?;
     let (storage, resource) = (ctx.server.storage(), &ctx.resource);
     let mut current = ctx.server.recent(resource, ctx.named(), options.dry_run).await?;
-    if current.is_none() && !subresource.is_empty() {
-        // Only the object itself is created by being applied.
+    if current.is_none() && !subresource.is_empty() && !strategy::status_creates(resource, subresource) {
         return Err(ApiError::not_found(resource.group_resource(), &ctx.info.name));
     }
     let config = configuration(bytes, options)?;

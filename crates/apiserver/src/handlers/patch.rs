@@ -19,6 +19,7 @@ use crate::registry::storage::Stored;
 use crate::registry::{codec, obj};
 
 pub mod kinds;
+mod ordered;
 pub(super) mod restore;
 mod shown;
 
@@ -102,7 +103,7 @@ fn patched_once(
     codec::default(resource, &mut object);
     check_namespace(ctx, &mut object)?;
     check_name(ctx, &object)?;
-    let mut object = to_hub(ctx, patch_type, patch, object)?;
+    let mut object = to_hub(ctx, patch_type, patch, object, old)?;
     write::dedup_owners(ctx, &mut object, write::Found::Patched);
     check_version(ctx, &object, old)?;
     Ok(object)
@@ -110,7 +111,13 @@ fn patched_once(
 
 /// A patched object in the hub version. Upstream converts strategically patched objects itself, the others while it
 /// reads them.
-fn to_hub(ctx: &Ctx, patch_type: PatchType, patch: &kinds::Parsed, object: Value) -> Result<Value, ApiError> {
+fn to_hub(
+    ctx: &Ctx,
+    patch_type: PatchType,
+    patch: &kinds::Parsed,
+    object: Value,
+    old: &Stored,
+) -> Result<Value, ApiError> {
     let resource = &ctx.resource;
     if resource.custom || !api::convert::has_steps(&resource.api) {
         return codec::to_hub(resource, object);
@@ -118,10 +125,30 @@ fn to_hub(ctx: &Ctx, patch_type: PatchType, patch: &kinds::Parsed, object: Value
     let before = object.clone();
     api::convert::try_to_hub(&resource.api, object).map_err(|why| match (patch_type, resource.api.ty) {
         (PatchType::Json | PatchType::Merge, Some(ty)) => {
-            kinds::misfit(&shown::as_go(&before, ty, &shown::touched(patch_type, &patch.value)), &why)
+            kinds::misfit(&quoted(patch_type, patch, &before, ty, &|| unpatched(ctx, old)), &why)
         }
         _ => ApiError::new(500, "", why),
     })
+}
+
+/// What a patch was applied to, in the version that is asked.
+fn unpatched(ctx: &Ctx, old: &Stored) -> Option<Value> {
+    codec::from_hub(&ctx.resource, old.object.clone()).ok()
+}
+
+/// A patched object as errors quote it.
+fn quoted(
+    patch_type: PatchType,
+    patch: &kinds::Parsed,
+    changed: &Value,
+    ty: api::schema::StructId,
+    before: &dyn Fn() -> Option<Value>,
+) -> String {
+    let replayed = || shown::replayed(&before()?, ty, &patch.text);
+    (patch_type == PatchType::Json)
+        .then(replayed)
+        .flatten()
+        .unwrap_or_else(|| shown::as_go(changed, ty, &shown::touched(patch_type, &patch.value)))
 }
 
 /// What upstream's libraries say of a patch that takes the whole object away.
@@ -153,10 +180,19 @@ fn decode_again(
         ty,
         schemas: api::schema::builtin(),
     };
-    as_typed(ctx, &target, patch_type, patch, changed, obj::managed_fields(&old.object), options)
+    let before = Before { managed: obj::managed_fields(&old.object), object: &|| unpatched(ctx, old) };
+    as_typed(ctx, &target, patch_type, patch, changed, &before, options)
 }
 
-/// The patched object of a built-in kind. Managed fields that are still `managed` are not read again: they are a third of
+/// What was patched.
+pub struct Before<'a> {
+    /// Who managed it.
+    pub managed: Option<&'a Value>,
+    /// All of it, as errors want it.
+    pub object: &'a (dyn Fn() -> Option<Value> + Sync),
+}
+
+/// The patched object of a built-in kind. Managed fields that are still as before are not read again: they are a third of
 /// most objects.
 pub fn as_typed(
     ctx: &Ctx,
@@ -164,10 +200,10 @@ pub fn as_typed(
     patch_type: PatchType,
     patch: &kinds::Parsed,
     mut changed: Value,
-    managed: Option<&Value>,
+    before: &Before<'_>,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
-    let ty = target.ty;
+    let (ty, managed) = (target.ty, before.managed);
     let kept = managed.is_some() && obj::managed_fields(&changed) == managed;
     if changed.is_null() || changed.as_object().is_some_and(api::Object::is_empty) {
         if patch_type == PatchType::Strategic {
@@ -187,7 +223,7 @@ pub fn as_typed(
     }
     let shown = || match patch_type {
         PatchType::Strategic => api::printf::go_print(&patch.value),
-        _ => shown::as_go(&changed, ty, &shown::touched(patch_type, &patch.value)),
+        _ => quoted(patch_type, patch, &changed, ty, before.object),
     };
     let strictly = options.field_validation != codec::FieldValidation::Ignore;
     if target.era() == Era::Now

@@ -207,6 +207,40 @@ pub fn negotiate(
     Err(ApiError::not_acceptable(&OFFERED))
 }
 
+/// The form of a page about the server itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zpage {
+    /// For people.
+    Text,
+    /// An object, of this version of `config.k8s.io`.
+    Typed(Media, &'static str),
+}
+
+/// What is agreed on for such a page: its kind must be asked for by name, or else it is text.
+pub fn zpage(accept: &str, kind: &str) -> Result<Zpage, ApiError> {
+    const OFFERED: [&str; 3] = ["application/json", "application/yaml", "text/plain"];
+    if accept.is_empty() {
+        return Ok(Zpage::Text);
+    }
+    for clause in clauses(accept) {
+        let given = |name: &str| clause.params.iter().rfind(|(n, _)| *n == name).map(|(_, value)| *value);
+        let version = match (given("as"), given("g"), given("v")) {
+            (Some(of), Some("config.k8s.io"), Some("v1alpha1")) if of == kind => Some("v1alpha1"),
+            (Some(of), Some("config.k8s.io"), Some("v1beta1")) if of == kind => Some("v1beta1"),
+            _ => None,
+        };
+        let media = [Media::Json, Media::Yaml].into_iter().find(|media| clause.matches(*media));
+        if let (Some(media), Some(version)) = (media, version) {
+            return Ok(Zpage::Typed(media, version));
+        }
+        let text = matches!((clause.main, clause.sub), ("text", "plain" | "*") | ("*", "*"));
+        if text && given("as").is_none() {
+            return Ok(Zpage::Text);
+        }
+    }
+    Err(ApiError::not_acceptable(&OFFERED))
+}
+
 /// The encoding of a refusal: every encoding can write one. `None` when the client takes none.
 pub fn for_refusal(headers: &HeaderMap) -> Option<Media> {
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -236,6 +270,17 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         negotiate(&headers, None, Transforms::Objects)
+    }
+
+    #[test]
+    fn pages_about_the_server_are_text_unless_asked_for_by_name() {
+        let ask = |accept| zpage(accept, "Statusz").map_err(|e| e.code);
+        assert_eq!(ask("application/json, text/plain"), Ok(Zpage::Text));
+        assert_eq!(ask("*/*"), Ok(Zpage::Text));
+        let yaml = "application/yaml;v=v1beta1;g=config.k8s.io;as=Statusz";
+        assert_eq!(ask(yaml), Ok(Zpage::Typed(Media::Yaml, "v1beta1")));
+        assert_eq!(ask("application/json;v=v1beta1;g=config.k8s.io;as=Flagz"), Err(406));
+        assert_eq!(ask("application/json"), Err(406));
     }
 
     /// A conformance test: "should return a 406 for a backend which does not implement metadata".

@@ -3,6 +3,7 @@
 pub mod codec;
 mod equal;
 pub mod fields;
+pub mod flow_control;
 pub mod kinds;
 pub mod obj;
 pub mod resource;

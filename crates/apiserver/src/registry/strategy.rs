@@ -105,6 +105,11 @@ pub fn create_on_update(resource: &Resource) -> bool {
     one_of(resource, &CREATE_ON_UPDATE) || resource.is("", "endpoints")
 }
 
+/// Whether upstream lets a status that is applied create the object, where other kinds say that it is not there.
+pub fn status_creates(resource: &Resource, subresource: &str) -> bool {
+    subresource == "status" && one_of(resource, &["services", "validatingadmissionpolicies"])
+}
+
 /// Whether a deletion answers with the object instead of a `Status`.
 pub fn returns_deleted(resource: &Resource) -> bool {
     !resource.custom && resource.api.kind.returns_deleted()
@@ -170,6 +175,11 @@ pub fn prepare_create(resource: &Resource, object: &mut Value, user: &User) {
             claims::data_sources(object, None);
         }
         ("", "nodes") => nodes::drop_config(object, None),
+        ("", "limitranges") if obj::name(object).is_empty() => {
+            // Nobody but upstream's limit ranges names itself.
+            let name = uuid::Uuid::new_v4().to_string();
+            obj::metadata_mut(object).insert("name".into(), name.into());
+        }
         ("batch", "jobs") => job_selector(object),
         ("", "serviceaccounts") => bare_secrets(object),
         ("apps", "daemonsets") => set_template_generation(object, template_generation(object).max(1)),
@@ -385,7 +395,7 @@ pub fn set_generation(object: &mut Value, generation: i64) {
 }
 
 /// Kinds whose status updates leave all of the metadata alone (`ResetObjectMetaForStatus`).
-const STATUS_ONLY: [&str; 9] = [
+const STATUS_ONLY: [&str; 11] = [
     "podcertificaterequests",
     "podgroups",
     "servicecidrs",
@@ -395,6 +405,8 @@ const STATUS_ONLY: [&str; 9] = [
     "storageversions",
     "volumeattachments",
     "validatingadmissionpolicies",
+    "flowschemas",
+    "prioritylevelconfigurations",
 ];
 
 /// Whether a status update leaves all of the metadata alone.

@@ -1,11 +1,11 @@
 //! Objects that every cluster has from its first second (upstream's post-start hooks): the two priority classes of the
-//! system and the range of cluster addresses.
+//! system, the range of cluster addresses, and since when tokens in secrets are tracked.
 
 use api::status::ApiError;
 use serde_json::json;
 
 use crate::Server;
-use crate::bootstrap::ensure;
+use crate::bootstrap::{Owners, SELF, ensure};
 
 /// Creates them.
 pub async fn seed(server: &Server) -> Result<(), ApiError> {
@@ -26,16 +26,21 @@ pub async fn seed(server: &Server) -> Result<(), ApiError> {
             "metadata": {"generation": 1}, "value": value, "description": purpose,
             "preemptionPolicy": "PreemptLowerPriority",
         });
-        ensure(server, &classes, "", name, object).await?;
+        ensure(server, &classes, ("", name), object, SELF).await?;
     }
+    let maps = server.registry().builtin("", "configmaps")?;
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let tracking = ("kube-system", "kube-apiserver-legacy-service-account-token-tracking");
+    ensure(server, &maps, tracking, json!({"data": {"since": today}}), SELF).await?;
     let Ok(ranges) = server.registry().builtin("networking.k8s.io", "servicecidrs") else { return Ok(()) };
     let range = server.allocators().network().to_string();
     let object = json!({
-        "metadata": {"finalizers": ["networking.k8s.io/service-cidr-finalizer"]}, "spec": {"cidrs": [range]},
+        "metadata": {}, "spec": {"cidrs": [range]},
         "status": {"conditions": [{
             "type": "Ready", "status": "True", "lastTransitionTime": crate::registry::obj::now(), "reason": "",
             "message": "Kubernetes default Service CIDR is ready",
         }]},
     });
-    ensure(server, &ranges, "", "kubernetes", object).await
+    let owners = Owners { status: Some(("kubernetes-service-cidr-controller", false)), ..SELF };
+    ensure(server, &ranges, ("", "kubernetes"), object, owners).await
 }

@@ -98,6 +98,9 @@ fn params(query: &Query, name: &str) -> Result<String, ApiError> {
     let (tail, limit, since) =
         (query.number("tailLines")?, query.number("limitBytes")?, query.number("sinceSeconds")?);
     let since_time = query.text("sinceTime");
+    if !since_time.is_empty() {
+        api::time::parse(since_time).map_err(ApiError::bad_request)?;
+    }
     let mut errors = ErrorList::new();
     let invalid =
         |field: &str, value: i64, why: &str| Error::invalid(&Path::new(field), &Value::from(value), why);
@@ -109,7 +112,8 @@ fn params(query: &Query, name: &str) -> Result<String, ApiError> {
     }
     match since {
         Some(_) if !since_time.is_empty() => errors.push(Error::forbidden(
-            &Path::new(""),
+            // Go's text of a path that is empty.
+            &Path::new("[]"),
             "at most one of `sinceTime` or `sinceSeconds` may be specified",
         )),
         Some(since) if since < 1 => errors.push(invalid("sinceSeconds", since, "must be greater than 0")),

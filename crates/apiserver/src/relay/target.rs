@@ -101,7 +101,11 @@ pub(super) fn container(pod: &Value, asked: &str) -> Result<String, ApiError> {
 /// The kubelet of a node (`NodeConnectionInfoGetter`).
 pub(super) async fn kubelet(ctx: &Ctx, node: &str) -> Result<Target, ApiError> {
     let nodes = ctx.server.registry().builtin("", "nodes")?;
-    let node = ctx.server.storage().need(&nodes, "", node).await?.object;
+    let Some(found) = ctx.server.storage().get(&nodes, "", node).await? else {
+        // Upstream names the kind by what was asked for.
+        return Err(ApiError::not_found(ctx.resource.group_resource(), node));
+    };
+    let node = found.object;
     let addresses = obj::at(&node, "status.addresses").and_then(Value::as_array);
     let addresses = addresses.map(Vec::as_slice).unwrap_or_default();
     let field = |a: &Value, name: &str| a.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();

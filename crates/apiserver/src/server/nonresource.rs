@@ -31,6 +31,11 @@ pub(super) async fn answer(
             let text = Bytes::from(metrics::render(server));
             return Ok(encode::whole(200, text, PROMETHEUS, negotiate::takes_gzip(&parts.headers)));
         }
+        "/metrics/slis" => {
+            let text = Bytes::from(health::indicators(server).await);
+            return Ok(encode::whole(200, text, PROMETHEUS, negotiate::takes_gzip(&parts.headers)));
+        }
+        "/statusz" => return super::zpages::statusz(server, &parts.headers),
         "/apis" | "/apis/" => return discovery::root(server, parts, query, "/apis"),
         _ => {}
     }

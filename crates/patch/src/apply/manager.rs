@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::fieldpath::{Element, Set};
 use super::managed::{self, ManagerId, Managers, Owned};
-use super::typed::{self, Comparison, TypeSchema};
+use super::typed::{self, Comparison, Twins, TypeSchema};
 
 /// Updaters beyond this number are folded into one (`DefaultMaxUpdateManagers`).
 const UPDATE_MANAGERS_MAX: usize = 10;
@@ -124,7 +124,7 @@ fn update_managers<V: Versions>(
 ///
 /// # Errors
 /// 409 with every conflict, 400 for a configuration that says who manages what, and (as upstream) a bare 500 for one
-/// that does not fit the schema.
+/// that does not fit the schema, as for a live object that does not.
 pub fn apply<V: Versions>(
     live: &Object,
     config: &Object,
@@ -138,31 +138,30 @@ pub fn apply<V: Versions>(
             request.version
         )));
     }
-    // What is no list of entries is the schema's matter.
-    let said = entries(config).and_then(Value::as_array);
-    if said.is_some_and(|list| list.iter().all(Value::is_object)) {
-        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
-    }
     let Some(schema) = request.versions.schema(request.version) else {
         return Err(ApiError::internal(format!("no schema for {}", request.version)));
     };
-    let mistakes = typed::validate(config, &schema);
-    if !mistakes.is_empty() {
-        let text = match mistakes.as_slice() {
-            [one] => one.clone(),
-            many => format!("errors:\n  {}", many.join("\n  ")),
-        };
-        let about = describe(config);
-        return Err(ApiError::new(500, "", format!("failed to create typed patch object ({about}): {text}")));
-    }
     let mut managers = managed::decode(entries(live)).unwrap_or_default();
     let mut live = live.clone();
     set_entries(&mut live, None);
     if managers.is_empty() {
         let before = ManagerId { name: "before-first-apply".to_owned(), ..request.id(false) };
         let before = ManagerId { subresource: request.subresource.to_owned(), ..before };
-        managers = update_managers(request.empty, &live, managers, before, request).unwrap_or_default();
+        managers = match update_managers(request.empty, &live, managers, before, request) {
+            Some(managers) => managers,
+            None => {
+                let how = "failed to create manager for existing fields: failed to convert new object";
+                check(how, " to smd typed", &live, &schema, Twins::Allowed)?;
+                Managers::new()
+            }
+        };
     }
+    // What is no list of entries is the schema's matter.
+    let said = entries(config).and_then(Value::as_array);
+    if said.is_some_and(|list| list.iter().all(Value::is_object)) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    check("failed to create typed patch object", "", config, &schema, Twins::Refused)?;
     let result = match apply_managed(&live, config, &schema, managers.clone(), force, request) {
         Err(conflicts) if request.manager == "kubectl" => {
             // What kubectl applied on the client's side before is its own, not a conflict.
@@ -176,7 +175,11 @@ pub fn apply<V: Versions>(
         }
         other => other,
     };
-    let (mut object, managers) = result.map_err(|conflicts| conflict_error(&conflicts))?;
+    let misfit = result.as_ref().map_or(true, |(.., misfit)| *misfit);
+    if misfit {
+        check("failed to create typed live object", "", &live, &schema, Twins::Allowed)?;
+    }
+    let (mut object, managers, _) = result.map_err(|conflicts| conflict_error(&conflicts))?;
     if request.manager == "kubectl" && last_applied(&object).is_some() {
         set_last_applied(&mut object, config);
     }
@@ -184,7 +187,27 @@ pub fn apply<V: Versions>(
     Ok(object)
 }
 
+/// Refuses an object that does not fit its type.
+fn check<S: TypeSchema>(
+    how: &str,
+    into: &str,
+    object: &Object,
+    schema: &S,
+    twins: Twins,
+) -> Result<(), ApiError> {
+    let mistakes = typed::validate(object, schema, twins);
+    let text = match mistakes.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    Err(ApiError::new(500, "", format!("{how} ({}){into}: {text}", describe(object))))
+}
+
 type Conflicts = Vec<(ManagerId, Set)>;
+
+/// The new object, who manages it, and whether the one that lives (or the new one) does not fit its type.
+type Applied = (Object, Managers, bool);
 
 fn apply_managed<V: Versions>(
     live: &Object,
@@ -193,7 +216,7 @@ fn apply_managed<V: Versions>(
     mut managers: Managers,
     force: bool,
     request: &Request<'_, V>,
-) -> Result<(Object, Managers), Conflicts> {
+) -> Result<Applied, Conflicts> {
     let id = request.id(true);
     let merged = typed::merge(live, config, schema);
     let last = managers.get(&id).cloned();
@@ -206,7 +229,7 @@ fn apply_managed<V: Versions>(
         }
         _ => merged,
     };
-    let (mut managers, _) = change(live, &new, managers, Some(&id), force, request)?;
+    let (mut managers, comparison) = change(live, &new, managers, Some(&id), force, request)?;
     let changed = *live != new;
     if let Some(owned) = managers.get_mut(&id) {
         owned.set.subtract(&OWN_METADATA);
@@ -217,7 +240,7 @@ fn apply_managed<V: Versions>(
             managers.remove(&id);
         }
     }
-    Ok((new, managers))
+    Ok((new, managers, comparison.misfit))
 }
 
 /// Whether all that `last` owned is still owned, so that [`prune`] would take nothing away. It is sure only where nothing is
@@ -474,6 +497,11 @@ pub fn describe(object: &Object) -> String {
 fn conflict_error(conflicts: &Conflicts) -> ApiError {
     let mut causes = Vec::new();
     let mut lines = Vec::new();
+    // In the order of what identifies managers, written as JSON: the name, then whether it applies, then the version.
+    let mut conflicts: Vec<&(ManagerId, Set)> = conflicts.iter().collect();
+    conflicts.sort_by_cached_key(|(id, _)| {
+        (format!("{}\"", id.name), !id.applies, id.version.clone(), id.subresource.clone())
+    });
     for (id, set) in conflicts {
         let manager = id.describe();
         lines.push(format!("conflicts with {manager}:"));

@@ -15,7 +15,7 @@ mod validate;
 pub use compare::{Comparison, compare};
 pub use merge::merge;
 pub use remove::{ensure_named_fields, is_rooted, remove};
-pub use validate::validate;
+pub use validate::{Twins, validate};
 
 /// How the values of a type are owned.
 #[derive(Clone, Debug, PartialEq)]

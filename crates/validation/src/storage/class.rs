@@ -42,6 +42,11 @@ pub(crate) fn update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &mut Err
             }
             continue;
         }
+        if *kind == "s" && !crate::value::same_at(new, old, field) {
+            // A plain text is quoted as Go quotes it, not as JSON is.
+            errs.invalid(&Path::new(field), new.str(field), meta::IMMUTABLE);
+            continue;
+        }
         meta::immutable(new, old, field, kind, &Path::new(field), errs);
     }
 }

@@ -1,6 +1,7 @@
 //! The patch types: by content type, how they are read, how they change an object. Calls into `patch`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use api::field::{Error, Path};
 use api::schema::{self, StructId, Type};
@@ -62,6 +63,8 @@ pub struct Parsed {
     pub value: Value,
     /// Fields that occur twice in it.
     pub strict: Vec<String>,
+    /// The text of a JSON patch: texts of errors show the order of its keys.
+    pub text: Arc<[u8]>,
 }
 
 /// Reads a patch.
@@ -103,7 +106,8 @@ pub fn parse(patch_type: PatchType, bytes: &[u8], validation: FieldValidation) -
         }
         strict = strict.into_iter().map(|s| format!("json patch {s}")).collect();
     }
-    Ok(Parsed { value: typed.value, strict })
+    let text = if patch_type == PatchType::Json { bytes.into() } else { Arc::default() };
+    Ok(Parsed { value: typed.value, strict, text })
 }
 
 /// The unknown fields of a JSON patch's operation, or why it is none (`handlers.jsonPatchOp`).

@@ -55,6 +55,11 @@ pub(in crate::handlers) fn misfit(value: &Value, ty: &Type) -> Option<String> {
         (Type::Map(_), _) => Some(format!("cannot restore map from {found}")),
         (Type::List(list), Value::Array(items)) => items.iter().find_map(|v| misfit(v, &list.item)),
         (Type::List(_), _) => Some(format!("cannot restore slice from {found}")),
+        (Type::Bytes, Value::String(_) | Value::Array(_)) => None,
+        (Type::Bytes, _) => Some(format!("cannot restore slice from {found}")),
+        (Type::IntOrString, Value::Number(n)) if i32::try_from(n.as_i64().unwrap_or(i64::MAX)).is_err() => {
+            Some(format!("json: cannot unmarshal number {n} into Go value of type int32"))
+        }
         (Type::String(_), Value::Number(n)) if !n.is_f64() => {
             Some(format!("cannot convert int64 to {}", schema::builtin().go_type(ty)))
         }
@@ -99,6 +104,23 @@ mod tests {
         );
         assert_eq!(of(json!({"terminationGracePeriodSeconds": 1e20})), None);
         assert_eq!(of(json!({"nodeName": null, "containers": [{"name": "a"}], "hostNetwork": true})), None);
+    }
+
+    #[test]
+    fn bytes_are_slices_and_ports_read_themselves() {
+        let of = |name: &str, object: Value| {
+            misfit(&object, &Type::Struct(schema::builtin().by_name(name).unwrap()))
+        };
+        let secret = json!({"data": {"a": {"b": "c"}}});
+        assert_eq!(of("io.k8s.api.core.v1.Secret", secret).unwrap(), "cannot restore slice from map");
+        assert_eq!(of("io.k8s.api.core.v1.Secret", json!({"data": {"a": "Yg=="}})), None);
+        let budget = |least: Value| json!({"spec": {"minAvailable": least}});
+        let name = "io.k8s.api.policy.v1.PodDisruptionBudget";
+        assert_eq!(
+            of(name, budget(json!(1.5))).unwrap(),
+            "json: cannot unmarshal number 1.5 into Go value of type int32"
+        );
+        assert_eq!(of(name, budget(json!("50%"))).or(of(name, budget(json!(1)))), None);
     }
 
     /// They were refused.

@@ -77,6 +77,15 @@ pub(super) fn in_order(object: &Value, ty: &Type) -> String {
 pub(super) fn as_go(object: &Value, ty: StructId, touched: &Touched) -> String {
     let mut out = String::new();
     write(&mut out, object, &Type::Struct(ty), Some(touched));
+    html_safe(out)
+}
+
+/// What a JSON patch makes of the object that was `before`, as text.
+pub(super) fn replayed(before: &Value, ty: StructId, patch: &[u8]) -> Option<String> {
+    super::ordered::replay(&in_order(before, &Type::Struct(ty)), patch).map(html_safe)
+}
+
+fn html_safe(mut out: String) -> String {
     // Go's encoder writes these so that they are safe in HTML; they stand in texts only.
     const ESCAPED: [(char, &str); 5] = [
         ('<', "\\u003c"),

@@ -33,7 +33,10 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    if ctx.resource.is("", "pods") {
+    if !ctx.resource.is("", "pods") {
+        // A new object has no uid of its own. Only the subresource keeps the one that is meant as a precondition.
+        obj::metadata_mut(&mut binding).remove("uid");
+    } else {
         let attributes = Attributes {
             operation: Operation::Create,
             resource: &ctx.resource,
@@ -89,13 +92,10 @@ async fn bind(ctx: &Ctx, name: &str, binding: &Value, dry_run: bool) -> Result<(
             return Err(ApiError::not_found(pods.group_resource(), name));
         };
         let mut pod = old.object.clone();
-        let uid = obj::uid(binding);
-        if !uid.is_empty() && uid != obj::uid(&pod) {
+        if let Some(why) = unmet(binding, &pod) {
             let why = format!(
-                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
-                 UID in precondition: {uid}, UID in object meta: {}",
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {why}",
                 storage.key(&pods, &ctx.info.namespace, name),
-                obj::uid(&pod)
             );
             return Err(ApiError::conflict(pods.group_resource(), name, &why));
         }
@@ -124,6 +124,17 @@ async fn bind(ctx: &Ctx, name: &str, binding: &Value, dry_run: bool) -> Result<(
         }
     }
     Err(conflict(crate::handlers::update::MODIFIED))
+}
+
+/// Which of the preconditions in a binding's metadata the pod does not meet.
+fn unmet(binding: &Value, pod: &Value) -> Option<String> {
+    let of = [
+        ("UID", obj::uid(binding), obj::uid(pod)),
+        ("ResourceVersion", obj::resource_version(binding), obj::resource_version(pod)),
+    ];
+    let (field, wanted, there) =
+        of.into_iter().find(|(_, wanted, there)| !wanted.is_empty() && wanted != there)?;
+    Some(format!("Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {there}"))
 }
 
 fn take_over(pod: &mut Value, binding: &Value, field: &str) {

@@ -10,6 +10,7 @@ use api::status::{ApiError, GroupName};
 use api::{Object, Value};
 use serde_json::json;
 
+use crate::handlers::create::check_namespace;
 use crate::handlers::managed::{self, ScaleWrite};
 use crate::handlers::options::WriteOptions;
 use crate::handlers::patch::kinds::PatchType;
@@ -97,6 +98,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
                 let mut parsed = parsed.clone();
                 let current = Cow::Owned(live_scale(ctx, &sub, old));
                 let scale = kinds::apply(patch_type, &mut parsed.value, current, sub.ty)?;
+                let before = patch::Before { managed: None, object: &|| Some(live_scale(ctx, &sub, old)) };
                 let scale = match sub.ty {
                     Some(ty) => {
                         let target = api::decode::Target {
@@ -106,7 +108,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
                             ty,
                             schemas: api::schema::builtin(),
                         };
-                        patch::as_typed(ctx, &target, patch_type, &parsed, scale, None, &options)?
+                        patch::as_typed(ctx, &target, patch_type, &parsed, scale, &before, &options)?
                     }
                     None => scale,
                 };
@@ -192,7 +194,10 @@ async fn change(
             });
         };
         let entries = obj::metadata(&old.object).and_then(|m| m.get("managedFields"));
-        let Wanted { scale, managed } = wanted(&old.object, to_scale(entries, &versions))?;
+        let Wanted { mut scale, managed } = wanted(&old.object, to_scale(entries, &versions))?;
+        if ctx.resource.era() == Era::Now {
+            check_namespace(ctx, &mut scale)?;
+        }
         check_name(ctx, &scale)?;
         if ctx.resource.custom && obj::number_at(&scale, "spec.replicas") == Some(NEVER_SET) {
             let path = &paths(ctx).replicas;

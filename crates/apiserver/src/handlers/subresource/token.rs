@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::handlers::create::check_namespace;
 use crate::handlers::options::WriteOptions;
 use crate::handlers::write::{self, Decode};
-use crate::handlers::{Ctx, read_body};
+use crate::handlers::{Ctx, managed, read_body};
 use crate::http::{Incoming, Response};
 use crate::negotiate::encode;
 use crate::registry::obj;
@@ -36,6 +36,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     if unsaid {
         obj::metadata_mut(&mut request).remove("namespace");
     }
+    managed::track_token(ctx, &mut request, &options);
     same_place(ctx, &request)?;
     let account = ctx.server.storage().need(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?.object;
     complete(ctx, &mut request, &account)?;

@@ -155,3 +155,36 @@ fn what_does_not_fit_the_schema_is_refused() {
         )
     );
 }
+
+#[test]
+fn null_takes_no_fields_of_others_away() {
+    let made = run(&Object::new(), json!({"data": {"a": "1"}, "containers": [{"name": "c"}]}), "one", false)
+        .unwrap();
+    let config = json!({"data": null, "containers": null, "metadata": null});
+    let applied = run(&made, config.clone(), "two", false).unwrap();
+    assert_eq!(
+        (&applied["data"], &applied["containers"], &applied["metadata"]["name"]),
+        (&json!({"a": "1"}), &json!([{"name": "c"}]), &json!("x"))
+    );
+    assert_eq!(owner_fields(&applied, "two"), json!({"f:containers": {}, "f:data": {}}));
+    // Nor a conflict with itself.
+    assert_eq!(run(&applied, config, "two", false).unwrap(), applied);
+}
+
+#[test]
+fn an_object_that_does_not_fit_its_schema_takes_no_configuration() {
+    let mut live = object(json!({"containers": [{"image": "x"}]}));
+    live["metadata"]["uid"] = json!("u");
+    let why = ".containers: element 0: associative list with keys has an element that omits all key fields [\"name\"] (and \
+               doesn't have default values for any key fields)";
+    // Its managers come first, before even the configuration is looked at.
+    let error = run(&live, json!({"bogus": 1}), "m", false).unwrap_err();
+    let how = "failed to create manager for existing fields: failed to convert new object (/x; /v1, Kind=Thing) to smd typed";
+    assert_eq!((error.code, error.message), (500, format!("{how}: {why}")));
+    live["metadata"]["managedFields"] = json!([{
+        "manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}},
+    }]);
+    let error = run(&live, json!({}), "m", false).unwrap_err();
+    let how = "failed to create typed live object (/x; /v1, Kind=Thing)";
+    assert_eq!((error.code, error.message), (500, format!("{how}: {why}")));
+}

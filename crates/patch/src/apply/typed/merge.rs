@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Object, Value};
 
-use super::{Atom, TypeSchema, atom, child, item_element};
+use super::{Atom, Shape, TypeSchema, atom, child, item_element};
 use crate::apply::fieldpath::Element;
 
 /// The object with everything that the configuration sets.
@@ -24,6 +24,17 @@ fn merge_value<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: 
     let (Some(old), Some(new)) = (old, new) else { return new.or(old).cloned() };
     let Some(schema) = schema else { return Some(new.clone()) };
     match (atom(&schema, Some(new)), old, new) {
+        // Null is an object or a list without anything in it: what others have there stays.
+        (Atom::Leaf, Value::Object(fields), Value::Null)
+            if matches!(schema.shape(), Shape::Map | Shape::Deduced) && !fields.is_empty() =>
+        {
+            Some(old.clone())
+        }
+        (Atom::Leaf, Value::Array(items), Value::Null)
+            if matches!(schema.shape(), Shape::SetList | Shape::MapList(_)) && !items.is_empty() =>
+        {
+            Some(old.clone())
+        }
         (Atom::Map, Value::Object(old), Value::Object(new)) => {
             Some(Value::Object(if old.is_empty() && new.is_empty() {
                 new.clone()

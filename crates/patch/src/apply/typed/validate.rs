@@ -8,14 +8,34 @@ use api::{Object, Value};
 use super::{ScalarKind, Shape, TypeSchema, item_element};
 use crate::apply::fieldpath::Element;
 
-/// Every mistake as upstream words it: `.spec.x: field not declared in schema`.
-pub fn validate<S: TypeSchema>(object: &Object, schema: &S) -> Vec<String> {
-    let mut errors = Vec::new();
-    validate_fields(object, schema, "", &mut errors);
-    errors
+/// Whether two items of a list may go by one name. What lives may have such; a configuration may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twins {
+    /// They are a mistake.
+    Refused,
+    /// They are let through.
+    Allowed,
 }
 
-fn walk<S: TypeSchema>(value: &Value, schema: &S, path: &str, errors: &mut Vec<String>) {
+struct Errors {
+    texts: Vec<String>,
+    twins: Twins,
+}
+
+impl Errors {
+    fn push(&mut self, text: String) {
+        self.texts.push(text);
+    }
+}
+
+/// Every mistake as upstream words it: `.spec.x: field not declared in schema`.
+pub fn validate<S: TypeSchema>(object: &Object, schema: &S, twins: Twins) -> Vec<String> {
+    let mut errors = Errors { texts: Vec::new(), twins };
+    validate_fields(object, schema, "", &mut errors);
+    errors.texts
+}
+
+fn walk<S: TypeSchema>(value: &Value, schema: &S, path: &str, errors: &mut Errors) {
     if value.is_null() {
         return;
     }
@@ -41,12 +61,13 @@ fn walk<S: TypeSchema>(value: &Value, schema: &S, path: &str, errors: &mut Vec<S
     }
 }
 
-fn validate_fields<S: TypeSchema>(fields: &Object, schema: &S, path: &str, errors: &mut Vec<String>) {
+fn validate_fields<S: TypeSchema>(fields: &Object, schema: &S, path: &str, errors: &mut Errors) {
     for (name, value) in fields {
         match super::child(schema, name) {
             Some(schema) => walk(value, &schema, &format!("{path}.{name}"), errors),
             None if schema.shape() == Shape::Deduced => {}
-            None => errors.push(format!("{path}.{name}: field not declared in schema")),
+            // Upstream looks no further, in an order that Go leaves open.
+            None => return errors.push(format!("{path}.{name}: field not declared in schema")),
         }
     }
 }
@@ -56,7 +77,7 @@ fn validate_items<S: TypeSchema>(
     shape: &Shape,
     schema: &S,
     path: &str,
-    errors: &mut Vec<String>,
+    errors: &mut Errors,
 ) {
     let mut seen: BTreeSet<Element> = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
@@ -69,7 +90,7 @@ fn validate_items<S: TypeSchema>(
             // Without an element there is no path to report deeper mistakes under.
             Err(text) => return errors.push(format!("{path}: element {index}: {text}")),
             Ok(element) => {
-                if seen.contains(&element) {
+                if errors.twins == Twins::Refused && seen.contains(&element) {
                     errors.push(format!("{path}: duplicate entries for key {element}"));
                 }
                 if let Some(schema) = schema.element() {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 pub(crate) mod affinity;
 pub(crate) mod container;
+mod devices;
 pub(crate) mod env;
 mod options;
 pub(crate) mod probe;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use api::Value;
 use api::field::{ErrorList, Path};
 
-use super::{Options, update::annotations_update};
+use super::{Options, devices, update::annotations_update};
 use crate::Context;
 use crate::errs::Errs;
 use crate::golang;
@@ -52,6 +52,11 @@ pub(crate) fn status_update(new: &Value, old: &Value, ctx: &Context<'_>, errs: &
     for field in ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] {
         users(status.list(field), spec, &STATUS.child(field), errs);
     }
+    for (field, kind) in [("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")] {
+        devices::allocated(status.list(field), spec.list(kind), &STATUS.child(field), errs);
+    }
+    let ephemeral = "ephemeralContainerStatuses";
+    devices::none_allocated(status.list(ephemeral), &STATUS.child(ephemeral), errs);
 }
 
 fn observed_generation(v: &Value, path: &Path<'_>, errs: &mut ErrorList) {
@@ -90,7 +95,7 @@ fn restarts(container: &Value, spec: &Value, code: i64) -> bool {
 }
 
 /// The items of a list by their names; the first of equal ones.
-fn by_name(list: &[Value]) -> HashMap<&str, &Value> {
+pub(super) fn by_name(list: &[Value]) -> HashMap<&str, &Value> {
     let mut items = HashMap::with_capacity(list.len());
     for item in list {
         items.entry(item.str("name")).or_insert(item);
