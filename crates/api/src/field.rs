@@ -233,7 +233,23 @@ pub fn go_value(value: &Value) -> String {
     match value {
         Value::String(s) => go_quote(s),
         Value::Null => "null".to_owned(),
+        Value::Number(number) => crate::printf::go_number(number),
+        Value::Array(_) | Value::Object(_) if has_float(value) => {
+            let mut whole = value.clone();
+            crate::json::fold_floats(&mut whole);
+            whole.to_string()
+        }
         other => other.to_string(),
+    }
+}
+
+/// Whether a number in it is a float.
+fn has_float(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_float),
+        Value::Object(fields) => fields.values().any(has_float),
+        _ => false,
     }
 }
 

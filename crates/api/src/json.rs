@@ -9,13 +9,13 @@ mod wanted;
 mod write;
 
 pub use check::check;
-pub use reader::float;
 pub use reader::{MAX_DUPLICATES, Malformed, Reader};
+pub use reader::{float, fold_floats};
 pub use wanted::Wanted;
 pub use write::{go_json, string as go_string};
 
 /// Go's `maxNestingDepth`, for values that are skipped.
 pub const MAX_DEPTH: usize = 10_000;
 /// How deep values that become a [`crate::Value`] may nest: recursion on them must stay within a thread's stack, and what
-/// is stored of them (managed fields lie four levels deeper) within the 127 levels that `serde_json` reads.
+/// is stored of them within the 127 levels that `serde_json` reads.
 pub const MAX_VALUE_DEPTH: usize = 120;

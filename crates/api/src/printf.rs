@@ -12,7 +12,26 @@ pub fn go_print(value: &Value) -> String {
             format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" "))
         }
         Value::Object(fields) => go_print_object(fields),
+        Value::Number(number) => go_number(number),
         other => other.to_string(),
+    }
+}
+
+/// A number as Go prints it: floats that are whole have no point.
+pub fn go_number(number: &serde_json::Number) -> String {
+    if number.is_f64() { go_float(number.as_f64().unwrap_or(0.0)) } else { number.to_string() }
+}
+
+/// Go's `%v` of a float: the shortest digits, with an exponent from a million on.
+pub fn go_float(f: f64) -> String {
+    let text = format!("{f:e}");
+    let Some((mantissa, exponent)) = text.split_once('e') else { return text };
+    if f == 0.0 || exponent.parse().is_ok_and(|e: i32| (-4..6).contains(&e)) {
+        return format!("{f}");
+    }
+    match exponent.strip_prefix('-') {
+        Some(digits) => format!("{mantissa}e-{digits:0>2}"),
+        None => format!("{mantissa}e+{exponent:0>2}"),
     }
 }
 
@@ -58,6 +77,13 @@ pub fn go_type(value: &Value) -> &'static str {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn floats_are_printed_as_go_prints_them() {
+        let floats = [100_000.0, 1e6, 1_234_567.5, 1e20, 0.0001, 1.5e-7, 3.0, -2.5, 0.0];
+        let texts = ["100000", "1e+06", "1.2345675e+06", "1e+20", "0.0001", "1.5e-07", "3", "-2.5", "0"];
+        assert_eq!(floats.map(go_float), texts);
+    }
 
     #[test]
     fn values_are_printed_as_go_prints_them() {

@@ -1,6 +1,8 @@
 //! What is wrong with a definition beyond its own shape: defaults that its schema refuses, formats that nobody knows
 //! (`apiserver/schema/defaulting/validation.go`). The shape itself is in the crate `validation`.
 
+use std::collections::HashSet;
+
 use api::Value;
 use api::field::{Error, ErrorList, Path};
 
@@ -43,7 +45,7 @@ pub fn defaults(crd: &Value, rule: MetadataRule) -> ErrorList {
 
 fn walk_defaults(raw: &Value, path: &Path<'_>, root: bool, rule: MetadataRule, errors: &mut ErrorList) {
     if let Some(default) = raw.get("default").filter(|d| !d.is_null()) {
-        let mut schema = Schema::parse_all_formats(raw);
+        let mut schema = Schema::parse_for_defaults(raw);
         // The root is a resource, whatever it says.
         schema.embedded |= root;
         let place = path.child("default");
@@ -68,15 +70,18 @@ fn walk_defaults(raw: &Value, path: &Path<'_>, root: bool, rule: MetadataRule, e
     }
 }
 
-/// Warnings about formats that are not checked.
-pub fn warnings(crd: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    for (_, schema) in schemas(crd) {
-        walk_formats(schema, &mut found);
-    }
-    found.sort();
-    found.dedup();
+/// Warnings about formats that are not checked; of a changed definition only about those that it did not name before.
+pub fn warnings(crd: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut known: HashSet<String> = old.map(unknown_formats).unwrap_or_default().into_iter().collect();
+    let mut found = unknown_formats(crd);
+    found.retain(|f| known.insert(f.clone()));
     found.into_iter().map(|f| format!("unrecognized format {}", api::field::go_quote(&f))).collect()
+}
+
+fn unknown_formats(crd: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    schemas(crd).iter().for_each(|(_, schema)| walk_formats(schema, &mut found));
+    found
 }
 
 fn walk_formats(raw: &Value, found: &mut Vec<String>) {
@@ -84,15 +89,15 @@ fn walk_formats(raw: &Value, found: &mut Vec<String>) {
     if formats::unrecognized(text("type"), text("format")) {
         found.push(text("format").to_owned());
     }
-    for name in ["items", "additionalProperties", "not"] {
-        raw.get(name).into_iter().for_each(|v| walk_formats(v, found));
-    }
+    raw.get("items").into_iter().for_each(|v| walk_formats(v, found));
     for name in ["allOf", "anyOf", "oneOf"] {
         let list = raw.get(name).and_then(Value::as_array).into_iter().flatten();
         list.for_each(|v| walk_formats(v, found));
     }
+    raw.get("not").into_iter().for_each(|v| walk_formats(v, found));
     let properties = raw.get("properties").and_then(Value::as_object).into_iter().flatten();
     properties.for_each(|(_, v)| walk_formats(v, found));
+    raw.get("additionalProperties").into_iter().for_each(|v| walk_formats(v, found));
 }
 
 #[cfg(test)]
@@ -103,7 +108,7 @@ mod tests {
     #[test]
     fn defaults_are_values_of_their_schema() {
         let crd = json!({"spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-            "a": {"type": "string", "default": 5}, "b": {"type": "string", "format": "bogus"}}}}}]}});
+            "a": {"type": "string", "default": 5}, "i": {"x-kubernetes-int-or-string": true, "default": [null]}, "b": {"type": "string", "format": "bogus"}}}}}]}});
         let errors: Vec<String> =
             defaults(&crd, |_| ErrorList::new()).iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -112,6 +117,7 @@ mod tests {
                 r#"spec.validation.openAPIV3Schema.properties[a].default: Invalid value: "integer":  in body must be of type string: "integer""#
             ]
         );
-        assert_eq!(warnings(&crd), ["unrecognized format \"bogus\""]);
+        assert_eq!(warnings(&crd, Some(&crd)), [""; 0]);
+        assert_eq!(warnings(&crd, None), ["unrecognized format \"bogus\""]);
     }
 }

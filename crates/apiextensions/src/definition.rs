@@ -1,5 +1,6 @@
 //! A custom resource definition, read once: what is served, in which versions, with which schemas.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use api::Value;
@@ -97,8 +98,42 @@ pub fn is_true(definition: &Value, kind: &str) -> bool {
     condition(definition, kind).is_some_and(|c| c.get("status").and_then(Value::as_str) == Some("True"))
 }
 
+/// The parts of a version's name that its age shows in, if it is like those of Kubernetes (`v1`, `v2beta3`).
+fn version_parts(name: &str) -> Option<(u8, u64, u64)> {
+    let number = |t: &str| (!t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse().ok());
+    let rest = name.strip_prefix('v')?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (major, rest) = rest.split_at(end);
+    let (stage, minor) = match (rest, rest.strip_prefix("beta"), rest.strip_prefix("alpha")) {
+        ("", ..) => (2, Some(0)),
+        (_, Some(minor), _) => (1, number(minor)?),
+        (_, _, Some(minor)) => (0, number(minor)?),
+        _ => return None,
+    };
+    Some((stage, number(major)??, minor?))
+}
+
+/// Which of two versions is newer (`version.CompareKubeAwareVersionStrings`).
+fn compare_versions(a: &str, b: &str) -> Ordering {
+    match (version_parts(a), version_parts(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        (Some(_), None) => Ordering::Greater,
+        (None, Some(_)) => Ordering::Less,
+        (None, None) => b.cmp(a),
+    }
+}
+
+/// What clients of a deprecated version are told: the newest served version that is not, if it is newer.
+fn deprecation(group: &str, name: &str, kind: &str, all: &[Value]) -> String {
+    let is = |version: &Value, field: &str| version.get(field).and_then(Value::as_bool) == Some(true);
+    let served = all.iter().filter(|v| is(v, "served") && !is(v, "deprecated")).map(|v| text(v, &["name"]));
+    let newer = served.filter(|other| compare_versions(other, name) == Ordering::Greater);
+    let hint = newer.max_by(|a, b| compare_versions(a, b)).map(|v| format!("; use {group}/{v} {kind}"));
+    format!("{group}/{name} {kind} is deprecated{}", hint.unwrap_or_default())
+}
+
 impl Version {
-    fn parse(group: &str, kind: &str, value: &Value) -> Version {
+    fn parse(group: &str, kind: &str, value: &Value, all: &[Value]) -> Version {
         let name = text(value, &["name"]).to_owned();
         let schema = value.get("schema").and_then(|s| s.get("openAPIV3Schema")).filter(|s| s.is_object());
         let subresources = value.get("subresources");
@@ -119,8 +154,7 @@ impl Version {
                 .iter()
                 .map(|f| undotted(text(f, &["jsonPath"])))
                 .collect(),
-            warning: deprecated
-                .then(|| own_warning.unwrap_or_else(|| format!("{group}/{name} {kind} is deprecated"))),
+            warning: deprecated.then(|| own_warning.unwrap_or_else(|| deprecation(group, &name, kind, all))),
             name,
         }
     }
@@ -171,7 +205,7 @@ impl Definition {
             named => named.to_owned(),
         };
         let raw = list(spec, "versions");
-        let versions: Vec<Version> = raw.iter().map(|v| Version::parse(&group, &kind, v)).collect();
+        let versions: Vec<Version> = raw.iter().map(|v| Version::parse(&group, &kind, v, raw)).collect();
         let stored = raw.iter().position(|v| v.get("storage").and_then(Value::as_bool) == Some(true));
         let stored = stored.ok_or("no version is stored")?;
 
@@ -294,5 +328,23 @@ mod tests {
             .get(types.kinds.lookup("read.crd.example.com", "v1", "things").unwrap().ty.unwrap());
         assert_eq!(root.name, "com.example.crd.read.v1.Thing");
         assert!(root.field("metadata").is_some() && root.field("spec").is_some());
+    }
+
+    /// The newer version was not named.
+    #[test]
+    fn clients_of_a_deprecated_version_are_told_of_a_newer_one() {
+        let version =
+            |name: &str, deprecated: bool| json!({"name": name, "served": true, "deprecated": deprecated});
+        let all = [
+            version("v1beta1", true),
+            version("v1alpha1", false),
+            version("v1", false),
+            version("v2beta1", false),
+        ];
+        let said = deprecation("g", "v1beta1", "Thing", &all);
+        assert_eq!(said, "g/v1beta1 Thing is deprecated; use g/v1 Thing");
+        assert_eq!(deprecation("g", "v2", "Thing", &all), "g/v2 Thing is deprecated");
+        assert_eq!(compare_versions("v10", "v9"), Ordering::Greater);
+        assert_eq!(compare_versions("foo", "bar"), Ordering::Less);
     }
 }

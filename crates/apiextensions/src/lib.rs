@@ -2,7 +2,7 @@
 //!
 //! - [`definition`]: a definition, read once; [`types`]: its types for OpenAPI and server-side apply;
 //! - [`names`]: who gets which names, and the conditions that say so;
-//! - [`schema`]: a version's schema; [`prune`]: what it does not know goes away, and defaults;
+//! - [`schema`]: a version's schema; [`pattern`]: its regular expressions, which are Go's; [`prune`]: what it does not know goes away, and defaults;
 //! - [`validate`], [`list_types`], [`metadata`]: what is wrong with a resource; [`resource`] has them all in order;
 //! - [`check`]: what is wrong with a definition.
 
@@ -12,6 +12,7 @@ mod formats;
 pub mod list_types;
 pub mod metadata;
 pub mod names;
+pub mod pattern;
 pub mod prune;
 pub mod resource;
 pub mod schema;

@@ -7,16 +7,22 @@ use api::printf::{go_print, go_type};
 
 use crate::definition::{Definition, Scale, Version};
 use crate::metadata::MetadataRule;
+use crate::schema::Schema;
 use crate::{list_types, metadata, prune, validate};
 
-/// Brings a resource into the shape that its version has: fields that it does not know go, defaults come. Gives the
-/// paths of unknown fields.
+/// Brings a resource into the shape that its version has: fields that it does not know go, defaults come; a version that
+/// there is not knows no field. Gives the paths of unknown fields.
 ///
 /// # Errors
 /// Metadata of the wrong shape.
-pub fn coerce(definition: &Definition, version: &Version, object: &mut Value) -> Result<Vec<String>, String> {
+pub fn coerce(
+    definition: &Definition,
+    version: Option<&Version>,
+    object: &mut Value,
+) -> Result<Vec<String>, String> {
     let mut unknown = metadata::coerce_root(object)?;
-    if let Some(schema) = &version.schema {
+    let nothing = Schema::default();
+    if let Some(schema) = version.map_or(Some(&nothing), |version| version.schema.as_ref()) {
         if !definition.preserve_unknown {
             unknown.extend(prune::prune(object, schema));
             prune::drop_nulls(object, schema);
@@ -38,6 +44,13 @@ pub fn coerce_stored(definition: &Definition, version: &Version, object: &mut Va
             prune::drop_nulls(object, schema);
         }
         prune::default(object, schema);
+    }
+}
+
+/// Removes what a version does not know of an object that comes from another one; silent, and without defaults.
+pub fn prune_stored(definition: &Definition, version: &Version, object: &mut Value) {
+    if let Some(schema) = version.schema.as_ref().filter(|_| !definition.preserve_unknown) {
+        prune::prune(object, schema);
     }
 }
 
@@ -188,5 +201,23 @@ mod tests {
         );
         assert_eq!(told(json!([]), json!(1)).len(), 1);
         assert!(told(some, json!("x")).is_empty());
+    }
+
+    /// Defaults of a version that is not stored showed in what was read through it.
+    #[test]
+    fn another_version_prunes_and_does_not_default() {
+        let schema =
+            |field: &str| json!({"type": "object", "properties": {field: {"type": "integer", "default": 1}}});
+        let crd = json!({"spec": {"group": "g", "versions": [
+            {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema("a")}},
+            {"name": "v2", "served": true, "storage": false, "schema": {"openAPIV3Schema": schema("b")}}]},
+            "status": {"acceptedNames": {"kind": "K", "plural": "ks"}}});
+        let definition = Definition::parse(&crd).unwrap();
+        let mut object = json!({"apiVersion": "g/v2", "kind": "K", "a": 1});
+        prune_stored(&definition, &definition.versions[1], &mut object);
+        assert_eq!(object, json!({"apiVersion": "g/v2", "kind": "K"}));
+        // A version that there is not knows nothing.
+        let mut object = json!({"apiVersion": "g/v9", "kind": "K", "a": 1});
+        assert_eq!(coerce(&definition, None, &mut object).unwrap(), ["a"]);
     }
 }

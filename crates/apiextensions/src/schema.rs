@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use api::{Object, Value};
 use regex::Regex;
 
-use crate::formats;
+use crate::{formats, pattern};
 
 /// A pattern. It is compiled when a value first has to match it: definitions have many, few of which are ever asked.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Pattern {
 impl Pattern {
     /// The regular expression, or why it is none.
     pub fn regex(&self) -> Result<&Regex, &str> {
-        self.compiled.get_or_init(|| regex(&self.text)).as_ref().map_err(String::as_str)
+        self.compiled.get_or_init(|| pattern::compile(&self.text)).as_ref().map_err(String::as_str)
     }
 }
 
@@ -44,6 +44,8 @@ pub struct Schema {
     pub default: Option<Value>,
     /// A known format; others are not checked.
     pub format: String,
+    /// Whether it names a format, a known one or not.
+    pub has_format: bool,
     /// The only values.
     pub allowed: Vec<Value>,
     /// Bounds of numbers, each with whether the bound itself is excluded.
@@ -111,33 +113,41 @@ fn texts(of: &Object, name: &str) -> Vec<String> {
     list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
-/// Which formats a schema keeps.
-type Formats = fn(&[String], &str) -> String;
-
-fn list(of: &Object, name: &str, formats: Formats) -> Vec<Schema> {
-    let list = of.get(name).and_then(Value::as_array).into_iter().flatten();
-    list.map(|v| Schema::read(v, formats)).collect()
+/// What a schema is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// Resources: only known formats count.
+    Resources,
+    /// Defaults inside it: upstream looks at these with another form of it, which has all formats, and no types where it
+    /// says int-or-string.
+    Defaults,
 }
 
-fn nested(of: &Object, name: &str, formats: Formats) -> Option<Box<Schema>> {
-    of.get(name).filter(|v| v.is_object()).map(|v| Box::new(Schema::read(v, formats)))
+fn list(of: &Object, name: &str, what: For) -> Vec<Schema> {
+    let list = of.get(name).and_then(Value::as_array).into_iter().flatten();
+    list.map(|v| Schema::read(v, what)).collect()
+}
+
+fn nested(of: &Object, name: &str, what: For) -> Option<Box<Schema>> {
+    of.get(name).filter(|v| v.is_object()).map(|v| Box::new(Schema::read(v, what)))
 }
 
 impl Schema {
     /// Reads a `JSONSchemaProps`. What makes no sense was refused when the definition was written, and is left out.
     pub fn parse(value: &Value) -> Schema {
-        Schema::read(value, formats::supported)
+        Schema::read(value, For::Resources)
     }
 
-    /// The same with formats that are not known, as upstream looks at defaults.
-    pub(crate) fn parse_all_formats(value: &Value) -> Schema {
-        Schema::read(value, |_, format| format.to_owned())
+    /// Reads it for the defaults inside it.
+    pub(crate) fn parse_for_defaults(value: &Value) -> Schema {
+        Schema::read(value, For::Defaults)
     }
 
-    fn read(value: &Value, formats: Formats) -> Schema {
+    fn read(value: &Value, what: For) -> Schema {
         let Some(of) = value.as_object() else { return Schema::default() };
         let int_or_string = flag(of, "x-kubernetes-int-or-string");
         let types = match text(of, "type").filter(|t| !t.is_empty()) {
+            _ if int_or_string && what == For::Defaults => Vec::new(),
             _ if int_or_string => vec!["integer".to_owned(), "string".to_owned()],
             Some(one) => vec![one],
             None => Vec::new(),
@@ -148,13 +158,17 @@ impl Schema {
         let additional = of.get("additionalProperties").and_then(|a| match a {
             Value::Bool(allows) => Some(Additional { allows: *allows, schema: None }),
             Value::Object(_) => {
-                Some(Additional { allows: true, schema: Some(Box::new(Schema::read(a, formats))) })
+                Some(Additional { allows: true, schema: Some(Box::new(Schema::read(a, what))) })
             }
             _ => None,
         });
         let pattern = text(of, "pattern").filter(|p| !p.is_empty());
         let mut schema = Schema {
-            format: formats(&types, &text(of, "format").unwrap_or_default()),
+            format: match (what, text(of, "format").unwrap_or_default()) {
+                (For::Resources, format) => formats::supported(&types, &format),
+                (For::Defaults, format) => format,
+            },
+            has_format: text(of, "format").is_some_and(|f| !f.is_empty()),
             types,
             nullable: flag(of, "nullable"),
             default: of.get("default").filter(|d| !d.is_null()).cloned(),
@@ -170,13 +184,13 @@ impl Schema {
             max_properties: whole("maxProperties"),
             min_properties: whole("minProperties"),
             required: texts(of, "required"),
-            properties: properties.map(|(k, v)| (k.clone(), Schema::read(v, formats))).collect(),
+            properties: properties.map(|(k, v)| (k.clone(), Schema::read(v, what))).collect(),
             additional,
-            items: nested(of, "items", formats),
-            all_of: list(of, "allOf", formats),
-            any_of: list(of, "anyOf", formats),
-            one_of: list(of, "oneOf", formats),
-            not: nested(of, "not", formats),
+            items: nested(of, "items", what),
+            all_of: list(of, "allOf", what),
+            any_of: list(of, "anyOf", what),
+            one_of: list(of, "oneOf", what),
+            not: nested(of, "not", what),
             preserve_unknown: flag(of, "x-kubernetes-preserve-unknown-fields"),
             embedded: flag(of, "x-kubernetes-embedded-resource"),
             int_or_string,
@@ -211,30 +225,4 @@ impl Schema {
     pub(crate) fn refuses_null(&self) -> bool {
         !self.nullable
     }
-}
-
-/// Compiles a pattern; the error is Go's.
-///
-/// # Errors
-/// Why it is no regular expression.
-pub fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| {
-        let text = error.to_string();
-        let from = |c: char| pattern.rfind(c).map_or(pattern, |at| &pattern[at..]);
-        let why = if text.contains("unclosed group") {
-            format!("missing closing ): `{pattern}`")
-        } else if text.contains("unopened group") {
-            format!("unexpected ): `{pattern}`")
-        } else if text.contains("unclosed character class") {
-            format!("missing closing ]: `{}`", from('['))
-        } else if text.contains("repetition operator missing expression") {
-            let at = pattern.find(['*', '+', '?']).unwrap_or(0);
-            format!("missing argument to repetition operator: `{}`", &pattern[at..=at])
-        } else if text.contains("incomplete escape sequence") {
-            "trailing backslash at end of expression: ``".to_owned()
-        } else {
-            format!("invalid or unsupported Perl syntax: `{pattern}`")
-        };
-        format!("error parsing regexp: {why}")
-    })
 }

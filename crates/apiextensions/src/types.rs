@@ -45,13 +45,15 @@ pub(crate) struct Built {
 
 struct Builder {
     schemas: Schemas,
+    /// A schema around keeps unknown fields, which those inside it do then, too.
+    keeps: bool,
     /// Built-in types that were taken over.
     taken: HashMap<StructId, StructId>,
 }
 
 /// Builds the types of all versions.
 pub(crate) fn build(group: &str, kind: &str, list_kind: &str, versions: &[Version]) -> Built {
-    let mut builder = Builder { schemas: Schemas::new(), taken: HashMap::new() };
+    let mut builder = Builder { schemas: Schemas::new(), keeps: false, taken: HashMap::new() };
     let meta = builder.named(&format!("{META}.ObjectMeta"));
     let list_meta = builder.named(&format!("{META}.ListMeta"));
     for name in ["DeleteOptions", "Status", "Patch", "WatchEvent"] {
@@ -76,6 +78,7 @@ pub(crate) fn build(group: &str, kind: &str, list_kind: &str, versions: &[Versio
                 Field::new("kind", Type::String(Name::Borrowed(""))),
                 Field::new("metadata", Type::Struct(meta)),
             ];
+            builder.keeps = schema.preserve_unknown;
             let own = schema.properties.iter();
             let own = own.filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata"));
             let required: HashSet<&String> = schema.required.iter().collect();
@@ -162,12 +165,24 @@ impl Builder {
         field
     }
 
+    /// As upstream's converter of schemas sees it (`kube-openapi/pkg/schemaconv`).
     fn ty(&mut self, schema: &Schema) -> Type {
+        let before = self.keeps;
+        self.keeps |= schema.preserve_unknown;
+        let found = self.inner(schema);
+        self.keeps = before;
+        found
+    }
+
+    fn inner(&mut self, schema: &Schema) -> Type {
         if schema.int_or_string {
-            return Type::IntOrString;
+            // It has no type of its own.
+            return Type::Any;
         }
         match schema.types.first().map_or("", String::as_str) {
             "string" if schema.format == "byte" => Type::Bytes,
+            // Texts of a format are scalars of any kind.
+            "string" if schema.has_format => Type::IntOrString,
             "string" => Type::String(Name::Borrowed("")),
             "integer" if schema.format == "int32" => Type::Int32,
             "integer" => Type::Int64,
@@ -216,7 +231,11 @@ impl Builder {
         }
         let mut s = Struct::new(Name::Borrowed(""), fields);
         s.atomic = atomic;
-        s.preserve_unknown = schema.preserve_unknown || schema.additional.as_ref().is_some_and(|a| a.allows);
+        // An object of which nothing is said has any fields.
+        s.preserve_unknown = match &schema.additional {
+            Some(additional) => additional.allows,
+            None => self.keeps || (schema.properties.is_empty() && !schema.embedded),
+        };
         s.embedded_resource = schema.embedded;
         Type::Struct(self.schemas.add(s))
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use api::Value;
 use api::field::{Error, ErrorList, Path, go_quote, go_value};
+use api::printf::go_float;
 
 use crate::formats;
 use crate::schema::Schema;
@@ -87,7 +88,7 @@ fn error(finding: Finding, at: Option<&str>) -> Error {
         What::Required => Error::required(&path, ""),
         What::NotSupported { value, allowed } => {
             let texts: Vec<String> =
-                allowed.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
+                allowed.iter().map(|v| v.as_str().map_or_else(|| go_value(v), str::to_owned)).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             Error::not_supported(&path, &value, &texts)
         }
@@ -310,29 +311,22 @@ fn string(schema: &Schema, text: &str, path: &str) -> Outcome {
     outcome
 }
 
-/// Go's `%v` of a float.
-fn go_float(f: f64) -> String {
-    let exponent = if f == 0.0 { 0 } else { f.abs().log10().floor() as i32 };
-    if (-4..21).contains(&exponent) {
-        return format!("{f}");
-    }
-    let text = format!("{f:e}");
-    match text.split_once('e') {
-        Some((mantissa, e)) => match e.strip_prefix('-') {
-            Some(digits) => format!("{mantissa}e-{digits:0>2}"),
-            None => format!("{mantissa}e+{e:0>2}"),
-        },
-        None => text,
-    }
+/// Go's conversion of a float to an integer: what does not fit is the least one, as amd64 has it.
+fn to_whole(f: f64) -> i64 {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    if (-BEYOND..BEYOND).contains(&f) { f as i64 } else { i64::MIN }
 }
 
 fn number(schema: &Schema, value: &Value, path: &str) -> Outcome {
     let mut outcome = Outcome::default();
     let kind = match schema.types.as_slice() {
-        [one] => one.as_str(),
+        [one] if matches!(one.as_str(), "integer" | "number") => one.as_str(),
         _ => "",
     };
-    let format = schema.format.as_str();
+    let format = match (kind, schema.format.as_str()) {
+        ("integer", format @ ("int32" | "int64")) | ("number", format @ ("float" | "double")) => format,
+        _ => "",
+    };
     let whole = value.as_i64();
     let float = value.as_f64().unwrap_or(0.0);
     let in_range = |whole: Option<i64>, float: f64| match (kind, format) {
@@ -341,31 +335,33 @@ fn number(schema: &Schema, value: &Value, path: &str) -> Outcome {
         ("number", "float") => float.abs() <= f64::from(f32::MAX),
         _ => true,
     };
+    // A float that is whole prints without a fraction, which Go then reads as an integer.
     let as_whole = |f: f64| (f.fract() == 0.0 && f.abs() < 9.2e18).then_some(f as i64);
     let checked = |prefix: &str, fits: bool| {
         let form =
             if format.is_empty() { "(default format)".to_owned() } else { format!("with format {format}") };
         (!fits).then(|| about(format!("{prefix} value must be of type {kind} {form} in {path}")))
     };
-    // A float that is whole prints without a fraction, which Go then reads as an integer.
     outcome.findings.extend(checked("Checked", in_range(whole.or_else(|| as_whole(float)), float)));
     let shown = || What::Invalid(Some(value.clone()));
     if let Some(factor) = schema.multiple_of {
-        outcome.findings.extend(checked("MultipleOf", in_range(as_whole(factor), factor)));
-        // An integer is compared with the whole part of the factor.
-        let (factor, multiple) = match whole {
+        let fits = in_range(as_whole(factor), factor);
+        outcome.findings.extend(checked("MultipleOf", fits));
+        // A factor that has the type's form is compared in the value's own type, any other one as a float.
+        let (factor, shown_factor, multiple) = match whole.filter(|_| fits) {
             Some(w) => {
-                let f = factor as i64;
-                (f as f64, f > 0 && w % f == 0)
+                let f = to_whole(factor);
+                (f as f64, Value::from(f), f > 0 && w % f == 0)
             }
-            None if factor < 1.0 => (factor, is_json_integer(1.0 / factor * float)),
-            None => (factor, is_json_integer(float / factor)),
+            None => {
+                let times = if factor < 1.0 { 1.0 / factor * float } else { float / factor };
+                (factor, Value::from(factor), is_json_integer(times))
+            }
         };
         let text = go_float(factor);
         if factor <= 0.0 {
             let said = format!("factor MultipleOf declared for {path} must be positive: {text}");
-            let factor = if whole.is_some() { (factor as i64).into() } else { factor.into() };
-            outcome.findings.push(at(path, said, What::Invalid(Some(factor))));
+            outcome.findings.push(at(path, said, What::Invalid(Some(shown_factor))));
         } else if !multiple {
             let said = format!("{path} in body should be a multiple of {text}");
             outcome.findings.push(at(path, said, shown()));
@@ -377,10 +373,12 @@ fn number(schema: &Schema, value: &Value, path: &str) -> Outcome {
     ];
     for (bound, prefix, words, low) in bounds {
         let Some((bound, exclusive)) = bound else { continue };
-        outcome.findings.extend(checked(prefix, in_range(as_whole(bound), bound)));
+        let fits = in_range(as_whole(bound), bound);
+        outcome.findings.extend(checked(prefix, fits));
+        let whole = whole.filter(|_| fits);
         let outside = match whole {
             Some(w) => {
-                let b = bound as i64;
+                let b = to_whole(bound);
                 if low { w < b || (exclusive && w == b) } else { w > b || (exclusive && w == b) }
             }
             None => {
@@ -390,7 +388,7 @@ fn number(schema: &Schema, value: &Value, path: &str) -> Outcome {
         };
         if outside {
             let or_equal = if exclusive { "" } else { " or equal to" };
-            let limit = if whole.is_some() { (bound as i64).to_string() } else { go_float(bound) };
+            let limit = if whole.is_some() { to_whole(bound).to_string() } else { go_float(bound) };
             let said = format!("{path} in body should be {words}{or_equal} {limit}");
             outcome.add(at(path, said, shown()));
         }

@@ -108,3 +108,33 @@ fn large_floats_are_no_integers() {
     // Go converts what it compares with an integer to one.
     assert!(errors(schema, json!({"i": 3.0, "f": 1.5, "e": 1.5})).is_empty());
 }
+
+/// Limits that an integer cannot have were compared as if they could be; whole floats were taken for integers.
+#[test]
+fn numbers_are_compared_as_go_compares_them() {
+    let said = |schema: Value, value: Value| {
+        let errors = validate(&Schema::parse(&schema), &value, None, Some("a"));
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let at_most = |max: Value| json!({"type": "number", "maximum": max});
+    assert_eq!(
+        said(at_most(json!(1e21)), json!(3)),
+        ["a: Invalid value: 3:  in body should be less than or equal to -9223372036854775808"]
+    );
+    assert!(said(at_most(json!(1e21)), json!(3.0)).is_empty());
+    assert_eq!(
+        said(json!({"type": "integer", "multipleOf": 1.5}), json!(4)),
+        [
+            "a: Invalid value: \"\": MultipleOf value must be of type integer (default format) in ",
+            "a: Invalid value: 4:  in body should be a multiple of 1.5",
+        ]
+    );
+    assert_eq!(
+        said(json!({"type": "array"}), json!(3.0)),
+        ["a: Invalid value: \"number\":  in body must be of type array: \"number\""]
+    );
+    assert_eq!(
+        said(json!({"type": "number", "enum": [1.0, 2]}), json!(5.0)),
+        ["a: Unsupported value: 5: supported values: \"1\", \"2\""]
+    );
+}

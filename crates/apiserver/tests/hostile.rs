@@ -237,6 +237,9 @@ async fn deep_objects_live() {
     let target = format!("{path}/a");
     let (code, changed) = c.body(Method::PATCH, &target, "application/merge-patch+json", labels).await;
     assert_eq!(code, 200, "{changed}");
+    // Managed fields lie deeper than what they are about. What was read must be written back as it is.
+    let (code, changed) = c.body(Method::PUT, &target, "application/json", changed.to_string()).await;
+    assert_eq!(code, 200, "{changed}");
     let (code, gone) = c.body(Method::DELETE, &target, "application/json", "").await;
     assert_eq!(code, 200, "{gone}");
 }

@@ -344,6 +344,9 @@ async fn the_mandatory_schemas_stay_as_they_are() {
     assert_eq!(code, 422);
     let text = answer["message"].as_str().unwrap();
     assert!(text.ends_with("spec of 'catch-all' must equal the fixed value"), "{text}");
+    // The server makes both when it starts.
+    let there = format!("{levels}/catch-all");
+    assert_eq!(send(&server, "DELETE", &there, Value::Null).await.0, 200);
     let (code, _, answer) = send(&server, "POST", levels, level(5)).await;
     assert_eq!(code, 201, "{answer}");
     let schema = json!({"metadata": {"name": "catch-all"}, "spec": {
@@ -357,6 +360,7 @@ async fn the_mandatory_schemas_stay_as_they_are() {
         "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
     }]}});
     let schemas = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas";
+    assert_eq!(send(&server, "DELETE", &format!("{schemas}/catch-all"), Value::Null).await.0, 200);
     let (code, _, answer) = send(&server, "POST", schemas, schema).await;
     assert_eq!(code, 201, "{answer}");
     let patch = json!({"spec": {"matchingPrecedence": 9999}});

@@ -196,6 +196,7 @@ fn any(value: &Value, wanted: &mut Wanted) -> Node {
         Value::String(s) => wanted.leaf(quoted(s)),
         Value::Array(items) => wanted.list(items, any),
         Value::Object(map) => wanted.map(map, any),
+        Value::Number(n) if n.is_f64() => wanted.leaf(n.as_f64().unwrap_or_default().to_string()),
         other => wanted.leaf(other.to_string()),
     }
 }

@@ -173,6 +173,15 @@ fn untyped_json_lists_duplicates_with_their_paths() {
     assert_eq!(read.strict, ["duplicate field \"a.b[1].c\"", "duplicate field \"a\""]);
 }
 
+/// Whole floats were integers at once: validation and comparisons could not tell `3.0` from `3`.
+#[test]
+fn floats_stay_floats_until_they_are_stored() {
+    let mut value = untyped(br#"{"a":3.0,"b":1e2,"c":2.5,"d":-0.0,"e":1e30,"f":3}"#).unwrap().value;
+    assert!(value["a"].is_f64() && value["b"].is_f64() && value["f"].is_i64());
+    crate::json::fold_floats(&mut value);
+    assert_eq!(value, json!({"a": 3, "b": 100, "c": 2.5, "d": 0, "e": 1e30, "f": 3}));
+}
+
 /// Reporting a duplicate once formatted its path at every level: quadratic in a hostile body.
 #[test]
 fn many_deep_duplicates_stay_cheap() {

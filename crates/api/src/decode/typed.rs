@@ -163,7 +163,8 @@ impl<'a> Decoder<'a> {
         let first = self.reader.peek()?;
         match ty {
             Type::Any | Type::RawExtension => {
-                let value = self.reader.value(self.depth)?;
+                // Defaults of schemas are compared as they were sent.
+                let value = self.reader.value_with_floats(self.depth)?;
                 return Ok((!value.is_null()).then_some(value));
             }
             Type::IntOrString | Type::Quantity | Type::Time | Type::MicroTime | Type::Duration => {

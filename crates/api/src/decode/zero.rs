@@ -76,6 +76,13 @@ fn normalise_with(schemas: &Schemas, ty: &Type, value: &mut Value, written: &dyn
         (Type::Map(map), Value::Object(entries)) => {
             entries.values_mut().for_each(|entry| normalise_with(schemas, &map.value, entry, written));
         }
+        (
+            Type::SchemaOrBool(id) | Type::SchemaOrArray(id) | Type::SchemaOrStrings(id),
+            value @ Value::Object(_),
+        ) => normalise_with(schemas, &Type::Struct(*id), value, written),
+        (Type::SchemaOrArray(id), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| normalise_with(schemas, &Type::Struct(*id), item, written));
+        }
         _ => {}
     }
 }

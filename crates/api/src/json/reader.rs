@@ -14,6 +14,8 @@ pub struct Malformed;
 pub struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    /// Numbers with a point or an exponent stay floats, even where they are whole.
+    keeps_floats: bool,
 }
 
 type Result<T> = std::result::Result<T, Malformed>;
@@ -21,7 +23,7 @@ type Result<T> = std::result::Result<T, Malformed>;
 impl<'a> Reader<'a> {
     /// At the start of a text.
     pub fn new(text: &'a [u8]) -> Reader<'a> {
-        Reader { text, at: 0 }
+        Reader { text, at: 0, keeps_floats: false }
     }
 
     /// How many bytes are behind.
@@ -257,8 +259,18 @@ impl<'a> Reader<'a> {
         self.any(depth, &mut None)
     }
 
-    /// Any value, with the paths of keys that come twice (the first [`MAX_DUPLICATES`]).
+    /// The same with numbers as floats that have a point or an exponent.
+    pub fn value_with_floats(&mut self, depth: usize) -> Result<Value> {
+        self.keeps_floats = true;
+        let value = self.any(depth, &mut None);
+        self.keeps_floats = false;
+        value
+    }
+
+    /// Any value, with the paths of keys that come twice (the first [`MAX_DUPLICATES`]). Numbers with a point or an
+    /// exponent are floats: Go tells `3.0` from `3` until it has written it.
     pub fn value_with_duplicates(&mut self) -> Result<(Value, Vec<String>)> {
+        self.keeps_floats = true;
         let mut duplicates = Some(Duplicates::default());
         let value = self.any(0, &mut duplicates)?;
         Ok((value, duplicates.unwrap_or_default().found))
@@ -314,7 +326,13 @@ impl<'a> Reader<'a> {
                 self.literal("null")?;
                 Value::Null
             }
-            _ => number(self.number()?),
+            _ => {
+                let text = self.number()?;
+                match text.parse::<f64>() {
+                    Ok(f) if self.keeps_floats && f.is_finite() && text.parse::<i64>().is_err() => f.into(),
+                    _ => number(text),
+                }
+            }
         })
     }
 }
@@ -354,6 +372,22 @@ pub(crate) fn number(text: &str) -> Value {
         Ok(f) if f.is_finite() => float(f),
         // Beyond what a float holds: Go refuses; the largest float keeps the type.
         _ => Value::from(f64::MAX),
+    }
+}
+
+/// Makes integers of the floats that Go writes without a point: what was written and is read again.
+pub fn fold_floats(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|f| number.is_f64() && f.fract() == 0.0 && f.abs() < 1e19);
+            // The shortest digits that mean the float, which need not be its exact value.
+            if let Some(whole) = float.and_then(|f| format!("{f}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(fold_floats),
+        Value::Object(fields) => fields.values_mut().for_each(fold_floats),
+        _ => {}
     }
 }
 

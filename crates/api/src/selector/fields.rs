@@ -77,8 +77,14 @@ pub fn supported_fields(group: &str, plural: &str) -> &'static [&'static str] {
 }
 
 /// The hub's name for a field of a version, or upstream's refusal.
-fn hub_field(resource: &Resource, label: &str, extra: &[String]) -> Result<String, String> {
+fn hub_field(resource: &Resource, label: &str, extra: Option<&[String]>) -> Result<String, String> {
     let kind = &resource.kind;
+    if let Some(extra) = extra {
+        let known = label == "metadata.name"
+            || (kind.namespaced && label == "metadata.namespace")
+            || extra.iter().any(|field| field == label);
+        return if known { Ok(label.to_owned()) } else { Err(format!("field label not supported: {label}")) };
+    }
     let own = supported_fields(&kind.group, &kind.plural);
     if resource.group == "events.k8s.io" {
         return match label {
@@ -105,7 +111,7 @@ fn hub_field(resource: &Resource, label: &str, extra: &[String]) -> Result<Strin
         {
             return Ok(label.to_owned());
         }
-        _ if own.contains(&label) || extra.iter().any(|f| f == label) => return Ok(label.to_owned()),
+        _ if own.contains(&label) => return Ok(label.to_owned()),
         _ => {}
     }
     let quoted = crate::field::go_quote(label);
@@ -121,7 +127,7 @@ fn hub_field(resource: &Resource, label: &str, extra: &[String]) -> Result<Strin
             "field label not supported for {}, Kind=ResourceSlice: {label}",
             resource.group_version()
         )),
-        _ if !own.is_empty() || !extra.is_empty() => Err(format!("field label not supported: {label}")),
+        _ if !own.is_empty() => Err(format!("field label not supported: {label}")),
         _ => Err(format!(
             "{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         )),
@@ -182,11 +188,15 @@ impl FieldSelector {
 
     /// Parses the text of a `fieldSelector` query and renames its fields to the hub's.
     pub fn parse(text: &str, resource: &Resource) -> Result<FieldSelector, String> {
-        FieldSelector::parse_with(text, resource, &[])
+        FieldSelector::parse_with(text, resource, None)
     }
 
-    /// The same with further fields (`selectableFields` of a custom resource definition, without the leading dot).
-    pub fn parse_with(text: &str, resource: &Resource, extra: &[String]) -> Result<FieldSelector, String> {
+    /// The same with the fields of a custom resource (`selectableFields` of its version, without the leading dot).
+    pub fn parse_with(
+        text: &str,
+        resource: &Resource,
+        extra: Option<&[String]>,
+    ) -> Result<FieldSelector, String> {
         let mut terms = FieldSelector::parse_raw(text)?.terms;
         for term in &mut terms {
             term.field = hub_field(resource, &term.field, extra)?;
@@ -361,6 +371,15 @@ mod tests {
         assert_eq!(
             error(("apps", "v1", "deployments"), "spec.replicas=1"),
             "\"spec.replicas\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        );
+        // Custom resources know their version's fields and no others.
+        let nodes = crate::kinds::builtin().lookup("", "v1", "nodes").unwrap();
+        let custom = |text: &str| FieldSelector::parse_with(text, nodes, Some(&["spec.a".to_owned()]));
+        assert!(custom("spec.a=1,metadata.name=x").is_ok());
+        assert_eq!(custom("spec.b=1").unwrap_err(), "field label not supported: spec.b");
+        assert_eq!(
+            custom("metadata.namespace=x").unwrap_err(),
+            "field label not supported: metadata.namespace"
         );
         let cm = ("", "v1", "configmaps");
         assert_eq!(

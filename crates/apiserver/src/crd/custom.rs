@@ -120,21 +120,43 @@ impl Custom {
         rules::coerce_stored(&self.definition, self.stored(), object);
     }
 
-    /// From the version that was asked to the stored one.
+    /// From the version that was asked to the stored one, as long as the object is worked on: its fields are those of the
+    /// version that was asked until it is stored.
     pub fn to_hub(&self, mut object: Value) -> Value {
-        if self.version != self.stored {
-            object["apiVersion"] = format!("{}/{}", self.definition.group, self.stored().name).into();
-            rules::coerce_stored(&self.definition, self.stored(), &mut object);
-        }
+        self.rename(&mut object, self.stored());
         object
     }
 
-    /// From the stored version to the one that was asked.
+    /// The other way.
+    pub fn to_asked(&self, mut object: Value) -> Value {
+        self.rename(&mut object, self.version());
+        object
+    }
+
+    fn rename(&self, object: &mut Value, version: &Version) {
+        if self.version != self.stored {
+            object["apiVersion"] = format!("{}/{}", self.definition.group, version.name).into();
+        }
+    }
+
+    /// What the store makes of an object that was worked on: fields of the stored version only, and numbers as they are
+    /// read again.
+    pub fn settle(&self, object: &mut Value) {
+        rules::prune_stored(&self.definition, self.stored(), object);
+        api::json::fold_floats(object);
+    }
+
+    /// A stored object with the fields of the version that is asked, to be compared with one that is worked on.
+    pub fn worked_on(&self, object: &Value) -> Value {
+        self.to_hub(self.from_hub(object.clone()))
+    }
+
+    /// From the stored version to the one that was asked. Defaults are those of the stored version.
     pub fn from_hub(&self, mut object: Value) -> Value {
         self.complete(&mut object);
         if self.version != self.stored {
-            object["apiVersion"] = format!("{}/{}", self.definition.group, self.version().name).into();
-            rules::coerce_stored(&self.definition, self.version(), &mut object);
+            self.rename(&mut object, self.version());
+            rules::prune_stored(&self.definition, self.version(), &mut object);
         }
         object
     }
@@ -164,35 +186,52 @@ pub fn decode(
             _ => api::decode::unrecognized(&resource.kind, &why, bytes),
         });
     }
-    let api_version = obj::text_at(&object, "apiVersion");
+    if object.get("metadata").is_none_or(Value::is_null) {
+        obj::metadata_mut(&mut object);
+    }
+    let api_version = obj::text_at(&object, "apiVersion").to_owned();
+    let (_, version) = api::kinds::split_api_version(&api_version);
+    let kind = obj::text_at(&object, "kind").to_owned();
+    let refused = |why: &str| refused_as(resource, &kind, version, why);
+    let strict = coerce(custom, &mut object, typed.strict).map_err(|why| refused(&why.message))?;
+    if validation == FieldValidation::Strict && !strict.is_empty() {
+        return Err(refused(&format!("strict decoding error: {}", strict.join(", "))));
+    }
+    if validation == FieldValidation::Warn {
+        strict.into_iter().for_each(|text| ctx.warn(text));
+    }
     if api_version != resource.group_version() {
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({})",
             resource.group_version()
         )));
     }
-    if object.get("metadata").is_none_or(Value::is_null) {
-        obj::metadata_mut(&mut object);
-    }
-    let strict = coerce(custom, &mut object, typed.strict).map_err(|why| refusal(resource, &why.message))?;
-    if validation == FieldValidation::Strict && !strict.is_empty() {
-        return Err(refusal(resource, &format!("strict decoding error: {}", strict.join(", "))));
-    }
-    if validation == FieldValidation::Warn {
-        strict.into_iter().for_each(|text| ctx.warn(text));
-    }
     Ok(object)
 }
 
 fn refusal(resource: &Resource, why: &str) -> ApiError {
-    let (kind, version) = (&resource.kind, api::field::go_quote(&resource.version));
-    ApiError::bad_request(format!("{kind} in version {version} cannot be handled as a {kind}: {why}"))
+    refused_as(resource, &resource.kind, &resource.version, why)
 }
 
-/// Brings an object into its version's shape; gives what strict clients want to know.
+/// A refusal of a body that says to be of this kind and version.
+fn refused_as(resource: &Resource, kind: &str, version: &str, why: &str) -> ApiError {
+    let (version, wanted) = (api::field::go_quote(version), &resource.kind);
+    ApiError::bad_request(format!("{kind} in version {version} cannot be handled as a {wanted}: {why}"))
+}
+
+/// Brings an object into the shape of the version that it says to have; gives what strict clients want to know.
 pub fn coerce(custom: &Custom, object: &mut Value, mut strict: Vec<String>) -> Result<Vec<String>, ApiError> {
-    let unknown =
-        rules::coerce(&custom.definition, custom.version(), object).map_err(ApiError::bad_request)?;
+    let definition = &custom.definition;
+    let (group, version) = api::kinds::split_api_version(obj::text_at(object, "apiVersion"));
+    let is_own = group == definition.group && obj::text_at(object, "kind") == definition.kind;
+    let unknown = if is_own {
+        let version = definition.version(version);
+        rules::coerce(definition, version, object)
+    } else {
+        // What says to be something else is read as that, of which nothing is known.
+        apiextensions::metadata::coerce_root(object)
+    };
+    let unknown = unknown.map_err(ApiError::bad_request)?;
     strict.extend(unknown.iter().map(|path| format!("unknown field {}", api::field::go_quote(path))));
     Ok(strict)
 }

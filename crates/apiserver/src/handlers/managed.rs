@@ -301,11 +301,15 @@ fn track_settled(
         }
         return Ok(());
     }
+    let view = |object: &Value| match &resource.definition {
+        Some(custom) => Ok(custom.to_asked(object.clone())),
+        None => codec::from_hub(resource, object.clone()),
+    };
     let live = match old {
-        Some(old) => fields(codec::from_hub(resource, old.clone())?),
+        Some(old) => fields(view(old)?),
         None => empty,
     };
-    let mut asked = fields(codec::from_hub(resource, object.clone())?);
+    let mut asked = fields(view(object)?);
     manager::update(&live, &mut asked, &request);
     let managed = asked.get("metadata").and_then(|m| m.get("managedFields")).cloned();
     set_managed(object, managed);

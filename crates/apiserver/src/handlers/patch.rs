@@ -301,7 +301,8 @@ fn custom_again(
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let shown = changed.to_string();
-    let strict = crate::crd::custom::coerce(custom, &mut changed, patch.strict.clone())?;
+    let strict = crate::crd::custom::coerce(custom, &mut changed, patch.strict.clone())
+        .map_err(|why| kinds::misfit(&shown, &why.message))?;
     match options.field_validation {
         codec::FieldValidation::Strict if !strict.is_empty() => {
             let why = format!("strict decoding error: {}", strict.join(", "));

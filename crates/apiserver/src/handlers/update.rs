@@ -1,5 +1,7 @@
 //! PUT: an object as it shall be.
 
+use std::borrow::Cow;
+
 use api::Value;
 use api::field::{Error, Path};
 use api::kinds::Era;
@@ -195,29 +197,35 @@ pub async fn store_changed(
     options: &WriteOptions,
 ) -> Result<Result<Saved, Option<Stored>>, ApiError> {
     let (server, resource) = (&ctx.server, &ctx.resource);
+    let before = match &resource.definition {
+        // Custom resources are compared in the version that is asked.
+        Some(custom) => Cow::Owned(custom.worked_on(&old.object)),
+        None => Cow::Borrowed(&old.object),
+    };
+    let before = before.as_ref();
     let attributes = Attributes {
         operation: Operation::Update,
         resource,
         subresource,
         namespace: &ctx.info.namespace,
         name: &ctx.info.name,
-        old: Some(&old.object),
+        old: Some(before),
         user: &ctx.user,
         dry_run: options.dry_run,
         warnings: &ctx.warnings,
     };
-    super::managed::track(ctx, &mut object, Some(&old.object), subresource, options)?;
+    super::managed::track(ctx, &mut object, Some(before), subresource, options)?;
     server.admission().admit(server, &attributes, &mut object).await?;
-    keep_system_fields(&mut object, &old.object);
-    strategy::update(resource, subresource, &mut object, &old.object);
+    keep_system_fields(&mut object, before);
+    strategy::update(resource, subresource, &mut object, before);
     if obj::resource_version(&object).is_empty() {
-        let version = obj::resource_version(&old.object).to_owned();
+        let version = obj::resource_version(before).to_owned();
         obj::metadata_mut(&mut object).insert("resourceVersion".into(), version.into());
     }
-    let held = write::before_update(ctx, &mut object, &old.object, options).await?;
+    let held = write::before_update(ctx, &mut object, before, options).await?;
     let result = async {
-        write::validate_update(ctx, subresource, &object, &old.object)?;
-        write::warn_update(ctx, subresource, &object, &old.object);
+        write::validate_update(ctx, subresource, &object, before)?;
+        write::warn_update(ctx, subresource, &object, before);
         if subresource == "status" && !resource.custom {
             // What is read from upstream's store has its defaults, which another part of it may have made.
             if let Some(ty) = resource.api.hub().ty {

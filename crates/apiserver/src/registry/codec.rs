@@ -105,6 +105,13 @@ fn untyped(json: &[u8], kind: Kind<'_>) -> Result<Decoded, ApiError> {
 /// Defaults and validation tell an empty list from a missing one, upstream's store does not: what a request sent empty
 /// goes away here, between the two.
 pub fn settle(ctx: &Ctx, object: &mut Value) {
+    if let Some(custom) = &ctx.resource.definition {
+        custom.settle(object);
+        return;
+    }
+    if crate::crd::is_definitions(&ctx.resource) {
+        api::json::fold_floats(object);
+    }
     if !ctx.empties.load(Ordering::Relaxed) {
         return;
     }

@@ -29,7 +29,7 @@ pub fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Strin
         return out;
     }
     if crate::crd::is_definitions(resource) {
-        return apiextensions::check::warnings(object);
+        return apiextensions::check::warnings(object, old);
     }
     if resource.is("", "pods") {
         // People do not change pods; upstream saves itself the work.

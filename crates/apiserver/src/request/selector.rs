@@ -18,7 +18,7 @@ pub fn predicate(
     field_selector: &str,
 ) -> Result<Predicate, ApiError> {
     let labels = LabelSelector::parse(label_selector).map_err(ApiError::bad_request)?;
-    let extra = resource.definition.as_ref().map(|c| c.version().selectable.as_slice()).unwrap_or_default();
+    let extra = resource.definition.as_ref().map(|c| c.version().selectable.as_slice());
     let fields =
         FieldSelector::parse_with(field_selector, &resource.api, extra).map_err(ApiError::bad_request)?;
     let mut predicate = Predicate::default();

@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use api::field::go_quote;
+use api::json::MAX_VALUE_DEPTH;
 use api::{Object, Value};
+
+/// How many elements below the first a path has at most: entries lie four levels deep in an object, which must be read again.
+const DEPTH_MAX: usize = MAX_VALUE_DEPTH - 6;
 
 /// A scalar with upstream's order: numbers, then strings, then booleans, then null.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,12 +281,12 @@ impl Set {
         }
     }
 
-    /// The set as `FieldsV1`.
+    /// The set as `FieldsV1`. What lies deeper than [`DEPTH_MAX`] is owned as a whole.
     pub fn encode(&self) -> Value {
-        Value::Object(self.encode_fields())
+        Value::Object(self.encode_fields(DEPTH_MAX))
     }
 
-    fn encode_fields(&self) -> Object {
+    fn encode_fields(&self, depth: usize) -> Object {
         let none = || Value::Object(Object::new());
         let mut fields = Object::new();
         for member in &self.members {
@@ -291,7 +295,11 @@ impl Set {
             }
         }
         for (element, child) in &self.children {
-            let mut below = child.encode_fields();
+            let Some(depth) = depth.checked_sub(1) else {
+                fields.insert(element.encode(), none());
+                continue;
+            };
+            let mut below = child.encode_fields(depth);
             if self.members.contains(element) {
                 below.insert(".".to_owned(), none());
             }

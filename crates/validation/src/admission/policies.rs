@@ -275,7 +275,10 @@ fn mutation(v: &Value, known: &Variables, path: &Path<'_>, errs: &mut ErrorList)
                     "JSONPatch" => Type::list(Type::named("JSONPatch")),
                     _ => Type::named("Object"),
                 };
-                expression(text, known, &[wanted], &path.child("expression"), errs);
+                // The types that only mutations know (`apiserver/pkg/cel/mutation`).
+                let types = ["JSONPatch", "Object"].map(|name| (name.to_owned(), Type::kind(name)));
+                let known: Variables = known.iter().cloned().chain(types).collect();
+                expression(text, &known, &[wanted], &path.child("expression"), errs);
             }
         }
     }
@@ -386,4 +389,28 @@ pub(crate) fn validating_status(new: &Value, _: &Value, _: &Context<'_>, errs: &
         }
     }
     meta::conditions(status.list("conditions"), &STATUS.child("conditions"), errs);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Every mutation was refused: nothing was known of the types that it makes.
+    #[test]
+    fn mutations_make_patches_and_objects() {
+        let said = |kind: &str, field: &str, text: &str| {
+            let mut errs = ErrorList::new();
+            let mutation_of = json!({"patchType": kind, field: {"expression": text}});
+            mutation(&mutation_of, &crate::cel::dynamic(&["object"]), &Path::new("m"), &mut errs);
+            errs.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        let patch = |text| said("JSONPatch", "jsonPatch", text);
+        assert_eq!(patch("[JSONPatch{op: 'add', path: '/a/' + jsonpatch.escapeKey('b/c'), value: 1}]"), "");
+        assert!(patch("[1]").contains("must evaluate to list(JSONPatch) but got list(int)"));
+        let config = |text| said("ApplyConfiguration", "applyConfiguration", text);
+        assert_eq!(config("Object{spec: Object.spec{replicas: 3}}"), "");
+        assert!(config("Bogus{a: 1}").contains("undeclared reference to 'Bogus'"));
+    }
 }

@@ -4,14 +4,17 @@
 //! text ── lex ──► tokens ── parse ──► Node ── check ──► Type
 //!                            └──► recover ──► all mistakes of the grammar
 //! ```
-//! The checker knows the operators, the macros and the names of functions. What functions give is mostly
-//! [`Type::Dyn`], which fits everywhere: it never refuses what upstream takes, but may take more.
+//! [`declarations`] has the functions, [`macros`] what macros stand for, [`unify`] which types fit.
 
 mod check;
+mod constants;
+mod declarations;
 mod lex;
+mod macros;
 mod parse;
 mod recover;
 mod sets;
+mod unify;
 
 pub(crate) use parse::is_word_of_cel;
 
@@ -34,7 +37,11 @@ pub(crate) enum Type {
     Duration,
     Timestamp,
     /// A type as a value.
-    Kind,
+    Kind(Box<Type>),
+    /// A value that may be there.
+    Optional(Box<Type>),
+    /// A variable in place of a type that is not known yet.
+    Param(u32),
     List(Box<Type>),
     Map(Box<Type>, Box<Type>),
     /// An object with these fields and no others.
@@ -55,6 +62,11 @@ impl Type {
         Type::Object(name.to_owned(), Vec::new())
     }
 
+    /// Such a type as a value.
+    pub(crate) fn kind(name: &str) -> Type {
+        Type::Kind(Box::new(Type::named(name)))
+    }
+
     /// Whether nothing is known of the type.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self, Type::Dyn | Type::Error)
@@ -67,6 +79,8 @@ impl Type {
             (Type::List(a), Type::List(b)) => a.fits(b),
             (Type::Map(a, b), Type::Map(c, d)) => a.fits(c) && b.fits(d),
             (Type::Object(a, _), Type::Object(b, _)) => a == b,
+            (Type::Kind(_), Type::Kind(_)) => true,
+            (Type::Optional(a), Type::Optional(b)) => a.fits(b),
             (Type::Null, Type::Object(..) | Type::Duration | Type::Timestamp)
             | (Type::Object(..) | Type::Duration | Type::Timestamp, Type::Null) => true,
             (a, b) => a == b,
@@ -89,7 +103,10 @@ impl fmt::Display for Type {
             Type::Bytes => "bytes",
             Type::Duration => "duration",
             Type::Timestamp => "timestamp",
-            Type::Kind => "type",
+            Type::Kind(of) if **of == Type::Dyn => "type",
+            Type::Kind(of) => return write!(f, "type({of})"),
+            Type::Optional(of) => return write!(f, "optional_type({of})"),
+            Type::Param(id) => return write!(f, "_var{id}"),
             Type::Object(name, _) => name,
             Type::List(of) => return write!(f, "list({of})"),
             Type::Map(key, value) => return write!(f, "map({key}, {value})"),
@@ -146,9 +163,9 @@ fn names(node: &parse::Node<'_>, variable: &str) -> bool {
     let any = |nodes: &[parse::Node<'_>]| nodes.iter().any(|n| names(n, variable));
     match &node.what {
         What::Name(name) => name.trim_start_matches('.') == variable,
-        What::Literal(_) | What::True | What::Null => false,
+        What::Literal(..) | What::True | What::Null => false,
         What::Operator(_, inner) | What::List(inner) | What::Message(_, inner) => any(inner),
-        What::Select(of, _) => names(of, variable),
+        What::Select(of, _) | What::OptionalSelect(of, _) | What::Optional(of) => names(of, variable),
         What::Call(of, _, arguments) => of.as_ref().is_some_and(|of| names(of, variable)) || any(arguments),
         What::Map(entries) => entries.iter().any(|(k, v)| names(k, variable) || names(v, variable)),
     }
@@ -215,6 +232,50 @@ mod tests {
             ("size(self.a) > 1 // and so on", Type::Bool),
         ] {
             assert_eq!(compile(text, &variables()).unwrap(), expected, "{text}");
+        }
+    }
+
+    /// What functions give was mostly taken for anything.
+    #[test]
+    fn calls_are_checked_against_the_declarations() {
+        let first = |text: &str| match compile(text, &variables()) {
+            Ok(found) => found.to_string(),
+            Err(why) => {
+                why.lines().next().unwrap_or_default().split(": ").skip(3).collect::<Vec<_>>().join(": ")
+            }
+        };
+        for (text, expected) in [
+            ("[1, 2].map(x, string(x))", "list(string)"),
+            ("[].filter(x, true)", "list(dyn)"),
+            ("self.?a.orValue('x')", "string"),
+            ("optional.of(1).optMap(x, x + 1)", "optional_type(int)"),
+            ("{'a': [1]}.transformMap(k, v, size(v))", "map(string, int)"),
+            ("url(self.a).getQuery()", "map(string, list(string))"),
+            ("dyn(self.a) == 1", "bool"),
+            ("type(1) == int", "bool"),
+            (
+                "optional.of(1).orValue('x')",
+                "found no matching overload for 'orValue' applied to 'optional_type(int).(string)'",
+            ),
+            (
+                "[1].exists_one(x, 'a')",
+                "found no matching overload for '_?_:_' applied to '(string, int, int)'",
+            ),
+            ("[1].all(x, 'a')", "expected type 'bool' but found 'string'"),
+            ("[1, 'a']", "expected type 'int' but found 'string'"),
+            ("[?self.a]", "expected type 'optional_type(string)' but found 'string'"),
+            ("[1].map(1, 2)", "argument is not an identifier"),
+            ("'a'.reverse()", "found no matching overload for 'reverse' applied to 'string.()'"),
+            (
+                "quantity('1').sign()",
+                "found no matching overload for 'sign' applied to 'kubernetes.Quantity.()'",
+            ),
+            ("timestamp('a') == timestamp(self.a)", "invalid timestamp argument"),
+            ("duration('x') == duration('1h')", "invalid duration argument"),
+            ("self.a.matches('[')", "invalid matches argument"),
+            ("math.abs(1)", "undeclared reference to 'math' (in container '')"),
+        ] {
+            assert_eq!(first(text), expected, "{text}");
         }
     }
 

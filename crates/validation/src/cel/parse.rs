@@ -1,7 +1,7 @@
 //! CEL's grammar.
 
 use super::lex::{Kind, Token, tokens};
-use super::{Mistake, recover};
+use super::{Mistake, macros, recover};
 
 /// A part of an expression; `at` is where errors about it point to.
 #[derive(Debug)]
@@ -13,12 +13,17 @@ pub(super) struct Node<'a> {
 #[derive(Debug)]
 pub(super) enum What<'a> {
     Name(&'a str),
-    Literal(Kind),
+    /// With its text, quotes included.
+    Literal(Kind, &'a str),
     True,
     Null,
     /// An operator by its function's name: `_+_`.
     Operator(&'static str, Vec<Node<'a>>),
     Select(Box<Node<'a>>, &'a str),
+    /// `.?`
+    OptionalSelect(Box<Node<'a>>, &'a str),
+    /// An entry of a list or a map with a question mark before it; of a map's it is the key.
+    Optional(Box<Node<'a>>),
     Call(Option<Box<Node<'a>>>, &'a str, Vec<Node<'a>>),
     List(Vec<Node<'a>>),
     Map(Vec<(Node<'a>, Node<'a>)>),
@@ -221,10 +226,12 @@ impl<'a> Parser<'a> {
                 count += 1;
             }
             let inner = self.member()?;
-            if count % 2 == 0
-                || (sign == "-" && matches!(inner.what, What::Literal(Kind::Int | Kind::Double)))
-            {
+            if count % 2 == 0 {
                 return Ok(inner);
+            }
+            if sign == "-" && matches!(inner.what, What::Literal(Kind::Int | Kind::Double, _)) {
+                // The sign is part of the number.
+                return Ok(Node { at: first.at, what: inner.what });
             }
             return Ok(Node { at: first.at, what: What::Operator(function, vec![inner]) });
         }
@@ -238,7 +245,7 @@ impl<'a> Parser<'a> {
             links += 1;
             self.chained(links)?;
             if let Some(dot) = self.accept(".") {
-                self.accept("?");
+                let optional = self.accept("?").is_some();
                 let name = self.take();
                 if name.kind == Kind::Quoted {
                     self.refused.push(Mistake { at: name.at, what: "unsupported syntax: '`'".to_owned() });
@@ -249,15 +256,19 @@ impl<'a> Parser<'a> {
                 node = match self.accept("(") {
                     Some(open) => {
                         let arguments = self.arguments(")")?;
+                        self.refused.extend(macros::mistakes(name.text, &arguments));
                         Node { at: open.at, what: What::Call(Some(Box::new(node)), name.text, arguments) }
+                    }
+                    None if optional => {
+                        Node { at: dot.at, what: What::OptionalSelect(Box::new(node), name.text) }
                     }
                     None => Node { at: dot.at, what: What::Select(Box::new(node), name.text) },
                 };
             } else if let Some(open) = self.accept("[") {
-                self.accept("?");
+                let function = if self.accept("?").is_some() { "_[?_]" } else { "_[_]" };
                 let index = self.expression()?;
                 self.expect("]")?;
-                node = Node { at: open.at, what: What::Operator("_[_]", vec![node, index]) };
+                node = Node { at: open.at, what: What::Operator(function, vec![node, index]) };
             } else if self.is_sign("{")
                 && let Some(name) = dotted(&node)
             {
@@ -279,7 +290,7 @@ impl<'a> Parser<'a> {
             (Kind::Name, "null") => What::Null,
             (Kind::Name, name) => return self.name(name, at),
             (Kind::Int | Kind::Uint | Kind::Double | Kind::Text | Kind::Bytes, _) => {
-                What::Literal(token.kind)
+                What::Literal(token.kind, token.text)
             }
             (Kind::Sign, "(") => {
                 let inner = self.expression()?;
@@ -330,8 +341,9 @@ impl<'a> Parser<'a> {
                     break;
                 }
             }
-            self.accept("?");
-            found.push(self.expression()?);
+            let optional = self.accept("?");
+            let entry = self.expression()?;
+            found.push(maybe(optional, entry));
         }
         Ok(found)
     }
@@ -346,12 +358,20 @@ impl<'a> Parser<'a> {
                     break;
                 }
             }
-            self.accept("?");
+            let optional = self.accept("?");
             let key = self.expression()?;
             self.expect(":")?;
-            found.push((key, self.expression()?));
+            found.push((maybe(optional, key), self.expression()?));
         }
         Ok(found)
+    }
+}
+
+/// An entry with a question mark before it, if there is one.
+fn maybe<'a>(mark: Option<Token<'a>>, entry: Node<'a>) -> Node<'a> {
+    match mark {
+        Some(mark) => Node { at: mark.at, what: What::Optional(Box::new(entry)) },
+        None => entry,
     }
 }
 

@@ -20,12 +20,13 @@ pub(super) fn rules(s: &Value, is_resource: bool, lost: Option<&str>, path: &Pat
     let list = path.child("x-kubernetes-validations");
     for (i, rule) in all.iter().enumerate() {
         let path = list.index(i);
-        // What may be missing is another type, which is not looked into.
-        let before = if rule.flag("optionalOldSelf") { Type::Dyn } else { own.clone() };
+        let before =
+            if rule.flag("optionalOldSelf") { Type::Optional(Box::new(own.clone())) } else { own.clone() };
         let variables: Variables = vec![("self".to_owned(), own.clone()), ("oldSelf".to_owned(), before)];
         let mut check = |field: &str, wanted: &Type, otherwise: &str| {
             let problem = match cel::compile(rule.str(field), &variables) {
-                Ok(found) if found.fits(wanted) => return true,
+                // What may be anything is not enough.
+                Ok(found) if found == *wanted => return true,
                 Ok(_) => otherwise.to_owned(),
                 Err(problem) if field == "messageExpression" => format!("messageExpression {problem}"),
                 Err(problem) => problem,
@@ -94,9 +95,6 @@ fn object(s: &Value, is_resource: bool) -> Type {
             continue;
         }
         fields.push((name, type_of(property, false)));
-    }
-    if fields.is_empty() && s.flag("x-kubernetes-preserve-unknown-fields") {
-        return Type::Dyn;
     }
     Type::Object("object".to_owned(), fields)
 }

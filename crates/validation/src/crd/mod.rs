@@ -6,7 +6,6 @@
 mod definition;
 mod expressions;
 mod field_path;
-mod pattern;
 mod schema;
 mod structural;
 
@@ -91,14 +90,17 @@ pub(crate) fn create(object: &Value, ctx: &Context<'_>, errs: &mut ErrorList) {
     let spec = object.sub("spec");
     let wanted = format!("{}.{}", spec.sub("names").str("plural"), spec.str("group"));
     meta::object_meta(object, false, names::subdomain, errs);
-    let name = object.sub("metadata").str("name");
-    if !name.is_empty() && name != wanted {
-        // The name's own messages stand together, before those of other fields.
-        let path = METADATA.child("name");
-        let at = errs.iter().rposition(|e| e.field == "metadata.name").map_or(0, |i| i + 1);
-        let mut own = ErrorList::new();
-        own.invalid(&path, name, "must be spec.names.plural+\".\"+spec.group");
-        errs.splice(at..at, own);
+    for field in ["name", "generateName"] {
+        let name = object.sub("metadata").str(field);
+        if !name.is_empty() && name != wanted {
+            // The name's own messages stand together, before those of other fields.
+            let path = METADATA.child(field);
+            let at = errs.iter().rposition(|e| e.field == format!("metadata.{field}"));
+            let at = at.map_or(0, |i| i + 1);
+            let mut own = ErrorList::new();
+            own.invalid(&path, name, "must be spec.names.plural+\".\"+spec.group");
+            errs.splice(at..at, own);
+        }
     }
     let options = if is_beta(ctx) { Options::beta() } else { Options::default() };
     definition::spec(&View::of(object), &options, errs);

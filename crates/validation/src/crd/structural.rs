@@ -4,7 +4,6 @@
 use api::Value;
 use api::field::{ErrorList, Path};
 
-use super::pattern;
 use crate::errs::Errs;
 use crate::golang;
 use crate::value::Get;
@@ -217,7 +216,7 @@ fn values(
     }
     let text = s.str("pattern");
     if !text.is_empty()
-        && let Some(problem) = pattern::problem(text)
+        && let Some(problem) = apiextensions::pattern::problem(text)
     {
         let detail = format!("must be a valid regular expression, but isn't: {problem}");
         errs.invalid(&path.child("pattern"), text, detail);

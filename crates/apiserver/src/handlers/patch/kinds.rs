@@ -107,7 +107,12 @@ pub fn parse(patch_type: PatchType, bytes: &[u8], validation: FieldValidation) -
         strict = strict.into_iter().map(|s| format!("json patch {s}")).collect();
     }
     let text = if patch_type == PatchType::Json { bytes.into() } else { Arc::default() };
-    Ok(Parsed { value: typed.value, strict, text })
+    let mut value = typed.value;
+    if patch_type == PatchType::Strategic {
+        // Only what is read again as a text tells whole floats from integers.
+        api::json::fold_floats(&mut value);
+    }
+    Ok(Parsed { value, strict, text })
 }
 
 /// The unknown fields of a JSON patch's operation, or why it is none (`handlers.jsonPatchOp`).

@@ -60,14 +60,16 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
                 None if ctx.resource.era() < Era::Now => return Err(no_scale(ctx)),
                 None => return Err(ApiError::not_found(ctx.resource.group_resource(), name)),
             };
-            check_there(ctx, &found.object)?;
-            ctx.asked(200, &accept, scale_of(ctx, &sub, &found.object))
+            let object = asked(ctx, &found.object);
+            check_there(ctx, &object)?;
+            ctx.asked(200, &accept, scale_of(ctx, &sub, &object))
         }
         "update" => {
             let media = crate::negotiate::content_type(&ctx.parts.headers)?;
             let bytes = read_body(body).await?;
             let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
-            let scale = write::decode(ctx, &Decode::of_subresource(&sub), &bytes, media, &options)?;
+            let scale = write::decode(ctx, &Decode::of_subresource(&sub), &bytes, media, &options)
+                .map_err(|error| unknown_to_custom(ctx, error))?;
             check_name(ctx, &scale)?;
             let wanted = |old: &Value, managed: Managed| updated(ctx, &sub, old, managed, &scale, &options);
             let changed = change(ctx, &sub, &options, wanted).await?;
@@ -121,6 +123,17 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     }
 }
 
+/// Upstream's server of custom resources does not know the scale's type when it wants to say what is wrong with one.
+fn unknown_to_custom(ctx: &Ctx, error: ApiError) -> ApiError {
+    let is_read = error.message.starts_with("the API version in the data");
+    if !ctx.resource.custom || error.code != 400 || is_read {
+        return error;
+    }
+    ApiError::bad_request(
+        "no kind is registered for the type v1.Scale in scheme \"k8s.io/apiextensions-apiserver\"",
+    )
+}
+
 /// Who manages a scale.
 type Managed = Option<Value>;
 
@@ -141,6 +154,15 @@ impl Wanted {
 fn plain(scale: &Value, managed: Managed) -> Object {
     let mut plain = scale.clone();
     plain["apiVersion"] = VERSION.into();
+    if let Some(status) = plain.get_mut("status").and_then(Value::as_object_mut)
+        && status.get("selector").is_none_or(Value::is_object)
+    {
+        // The old versions have the text elsewhere.
+        match status.remove("targetSelector") {
+            Some(text) => status.insert("selector".into(), text),
+            None => status.remove("selector"),
+        };
+    }
     managed::set_managed(&mut plain, managed);
     match plain {
         Value::Object(fields) => fields,
@@ -194,7 +216,8 @@ async fn change(
             });
         };
         let entries = obj::metadata(&old.object).and_then(|m| m.get("managedFields"));
-        let Wanted { mut scale, managed } = wanted(&old.object, to_scale(entries, &versions))?;
+        let mut object = asked(ctx, &old.object).into_owned();
+        let Wanted { mut scale, managed } = wanted(&object, to_scale(entries, &versions))?;
         if ctx.resource.era() == Era::Now {
             check_namespace(ctx, &mut scale)?;
         }
@@ -207,17 +230,12 @@ async fn change(
         }
         validate(ctx, sub, &scale)?;
         check_same(ctx, &scale, &old)?;
-        let mut object = old.object.clone();
         let replicas = obj::number_at(&scale, "spec.replicas").unwrap_or(0);
         set(&mut object, &paths(ctx).replicas, replicas);
-        if let Some(custom) = &ctx.resource.definition {
-            // A schema need not have the field.
-            custom.complete(&mut object);
-        }
         let managed = to_object(entries, managed.as_ref(), &ctx.resource.group_version(), &versions);
         managed::set_managed(&mut object, managed);
         match store_changed(ctx, &old, object, "scale", &tracked).await? {
-            Ok(saved) => return Ok(scale_of(ctx, sub, &saved.object)),
+            Ok(saved) => return Ok(scale_of(ctx, sub, &asked(ctx, &saved.object))),
             Err(now) => current = now,
         }
     }
@@ -240,6 +258,14 @@ fn group_then(ctx: &Ctx) -> &str {
     let resource = &ctx.resource;
     let early = resource.era() == Era::Early && resource.plural != "statefulsets";
     if early { "extensions" } else { &resource.hub_group }
+}
+
+/// A stored object as its version shows it.
+fn asked<'a>(ctx: &Ctx, object: &'a Value) -> Cow<'a, Value> {
+    match &ctx.resource.definition {
+        Some(custom) => Cow::Owned(custom.worked_on(object)),
+        None => Cow::Borrowed(object),
+    }
 }
 
 /// A custom resource must have the number that its scale shows.

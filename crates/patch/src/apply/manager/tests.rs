@@ -9,6 +9,7 @@ enum Fake {
     Containers,
     Text,
     Atomic,
+    Entries,
 }
 
 impl TypeSchema for Fake {
@@ -18,6 +19,7 @@ impl TypeSchema for Fake {
             Fake::Containers => Shape::MapList(vec![("name".to_owned(), None)]),
             Fake::Text => Shape::Scalar(ScalarKind::Any),
             Fake::Atomic => Shape::AtomicMap,
+            Fake::Entries => Shape::AtomicList,
         }
     }
 
@@ -27,6 +29,7 @@ impl TypeSchema for Fake {
             (Fake::Object, "containers") => Some(Fake::Containers),
             (Fake::Object, "selector") => Some(Fake::Atomic),
             (Fake::Object, "metadata" | "spec") => Some(Fake::Object),
+            (Fake::Object, "managedFields") => Some(Fake::Entries),
             (Fake::Object, "bogus") => None,
             (Fake::Object, _) => Some(Fake::Text),
             _ => None,
@@ -184,7 +187,7 @@ fn an_object_that_does_not_fit_its_schema_takes_no_configuration() {
     live["metadata"]["managedFields"] = json!([{
         "manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}},
     }]);
-    let error = run(&live, json!({}), "m", false).unwrap_err();
+    let error = run(&live, json!({"containers": [{"name": "c"}]}), "m", false).unwrap_err();
     let how = "failed to create typed live object (/x; /v1, Kind=Thing)";
     assert_eq!((error.code, error.message), (500, format!("{how}: {why}")));
 }

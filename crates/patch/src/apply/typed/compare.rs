@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::{Object, Value};
 
-use super::{Atom, Shape, TypeSchema, atom, child, item_element};
+use super::{Atom, ScalarKind, Shape, TypeSchema, atom, child, item_element};
 use crate::apply::fieldpath::{Element, Set};
 
 /// Which fields differ.
@@ -95,14 +95,14 @@ fn all_fields<S: TypeSchema>(fields: &Object, schema: &S, set: &mut Set) -> bool
     fits
 }
 
-/// Every path below a value whose other side is absent. What the schema leaves open is owned as a whole then.
+/// Every path below a value whose other side is absent.
 fn all_below<S: TypeSchema>(value: &Value, schema: Option<S>, set: &mut Set) -> bool {
     let Some(schema) = schema else { return true };
     match (value, schema.shape()) {
-        (Value::Object(fields), Shape::Map) => all_fields(fields, &schema, set),
+        (Value::Object(fields), Shape::Map | Shape::Deduced) => all_fields(fields, &schema, set),
         (Value::Array(items), Shape::SetList) => all_items(items, None, &schema, set),
         (Value::Array(items), Shape::MapList(keys)) => all_items(items, Some(&keys), &schema, set),
-        _ => true,
+        (value, shape) => fits(value, &shape),
     }
 }
 
@@ -178,9 +178,32 @@ fn walk<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: Option<
             }
             compare_items(o, n, keys.as_deref(), &schema, &mut found.below);
         }
-        _ => return whole,
+        _ if schema.shape() == Shape::Deduced => {
+            // Each side is looked at as what it is.
+            let mut found = whole;
+            all_below(old.unwrap_or(&Value::Null), Some(schema.clone()), &mut found.below.removed);
+            all_below(new.unwrap_or(&Value::Null), Some(schema), &mut found.below.added);
+            return found;
+        }
+        _ => {
+            let fits = new.is_none_or(|new| fits(new, &schema.shape()));
+            return Found { below: Comparison { misfit: !fits, ..Comparison::default() }, ..whole };
+        }
     }
     found
+}
+
+/// Whether a value is of the kind that its type has. Only custom resources can have others, until they are validated.
+fn fits(value: &Value, shape: &Shape) -> bool {
+    match shape {
+        Shape::Map | Shape::AtomicMap => value.is_object() || value.is_null(),
+        Shape::AtomicList | Shape::SetList | Shape::MapList(_) => value.is_array() || value.is_null(),
+        Shape::Scalar(ScalarKind::String) => value.is_string() || value.is_null(),
+        Shape::Scalar(ScalarKind::Numeric) => value.is_number() || value.is_null(),
+        Shape::Scalar(ScalarKind::Boolean) => value.is_boolean() || value.is_null(),
+        Shape::Scalar(ScalarKind::Any) => !value.is_object() && !value.is_array(),
+        Shape::Opaque | Shape::Deduced => true,
+    }
 }
 
 fn compare_fields<S: TypeSchema>(old: &Object, new: &Object, schema: &S, result: &mut Comparison) {
