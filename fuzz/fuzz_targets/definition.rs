@@ -30,7 +30,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let _ =
         validation::validate_update("apiextensions.k8s.io", "CustomResourceDefinition", &hub, &hub, &context);
     let wrong = check::defaults(&hub, validation::validate_embedded_meta);
-    let _ = check::warnings(&hub);
+    let _ = check::warnings(&hub, None);
     if !errors.is_empty() || !wrong.is_empty() {
         return Ok(());
     }
@@ -47,11 +47,11 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
                 new = fuzz::typed(u, &definition.schemas, &Type::Struct(ty), 2)?;
             }
         }
-        if resource::coerce(&definition, version, &mut new).is_err() {
+        if resource::coerce(&definition, Some(version), &mut new).is_err() {
             continue;
         }
         let mut again = new.clone();
-        let unknown = resource::coerce(&definition, version, &mut again);
+        let unknown = resource::coerce(&definition, Some(version), &mut again);
         assert_eq!((&again, unknown), (&new, Ok(Vec::new())), "coerced twice");
         let _ = resource::validate(version, &new, None);
         let _ = resource::validate_inside(version, &new, None, validation::validate_embedded_meta);
