@@ -27,7 +27,8 @@ pub fn default_tolerations(pod: &mut Value) {
     }
 }
 
-/// Priority, on create: resolves the class into a number. `classes` are all PriorityClasses.
+/// Priority, on create: resolves the class into a number. `classes` are all
+/// PriorityClasses that matter: the one that is named, or else those that may be the default.
 ///
 /// # Errors
 /// An unknown class, or a number that the pod brings along and that differs.

@@ -251,7 +251,7 @@ impl Checker<'_> {
             Type::Object(name, fields) => match fields.into_iter().find(|(name, _)| name == field) {
                 Some((_, found)) => found,
                 // The types of libraries have no fields, and upstream did not expect to be asked for one.
-                None if name.starts_with("kubernetes.") || name.starts_with("net.") => {
+                None if type_named(&name).is_some() || name == "kubernetes.NamedFormat" => {
                     self.wrong(at, format!("unexpected failed resolution of '{name}'"))
                 }
                 None => self.wrong(at, format!("undefined field '{field}'")),

@@ -218,6 +218,7 @@ mod tests {
     fn variables() -> Variables {
         let mut all = dynamic(&["object"]);
         all.push(("self".into(), Type::Object("T".into(), vec![("a".into(), Type::String)])));
+        all.push(("variables".into(), Type::named("kubernetes.variables")));
         all
     }
 
@@ -251,6 +252,8 @@ mod tests {
             ("optional.of(1).optMap(x, x + 1)", "optional_type(int)"),
             ("{'a': [1]}.transformMap(k, v, size(v))", "map(string, int)"),
             ("url(self.a).getQuery()", "map(string, list(string))"),
+            ("url(self.a).host", "unexpected failed resolution of 'kubernetes.URL'"),
+            ("variables.v", "undefined field 'v'"),
             ("dyn(self.a) == 1", "bool"),
             ("type(1) == int", "bool"),
             (

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use api::Value;
 use api::status::ApiError;
-use cache::Predicate;
+use cache::{Item, Predicate};
 use parking_lot::RwLock;
 
 use crate::Server;
@@ -75,13 +75,25 @@ pub(crate) async fn all(
     plural: &str,
     namespace: &str,
 ) -> Result<Vec<Value>, ApiError> {
+    chosen(server, group, plural, namespace, |_| true).await
+}
+
+/// The same of those that are wanted: reading an object costs far more than a look at its bytes.
+pub(crate) async fn chosen(
+    server: &Server,
+    group: &str,
+    plural: &str,
+    namespace: &str,
+    wanted: impl Fn(&Item) -> bool + Send,
+) -> Result<Vec<Value>, ApiError> {
     let kind = kind(server, group, plural).await?;
     if kind.is_empty() {
         return Ok(Vec::new());
     }
     let namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
     let list = kind.list(&Predicate { namespace, ..Predicate::default() }, 0, None);
-    list.items.iter().map(|item| item.value().map_err(ApiError::internal)).collect()
+    let items = list.items.iter().filter(|item| wanted(item));
+    items.map(|item| item.value().map_err(ApiError::internal)).collect()
 }
 
 /// One object, by `namespace/name` or `name`.

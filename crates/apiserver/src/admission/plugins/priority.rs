@@ -3,10 +3,17 @@
 use api::Value;
 use api::status::ApiError;
 use async_trait::async_trait;
+use cache::Item;
 
 use super::super::{Attributes, Operation, Plugin};
 use super::{forbidden, lookup};
 use crate::Server;
+use crate::registry::obj;
+
+/// Only a class that says so is the default.
+fn may_be_default(class: &Item) -> bool {
+    memchr::memmem::find(class.bytes(), b"globalDefault").is_some()
+}
 
 /// See the module.
 pub struct Priority;
@@ -34,7 +41,10 @@ impl Plugin for Priority {
             admission::pods::keep_priority(pod, old);
             return Ok(());
         }
-        let classes = lookup::all(server, "scheduling.k8s.io", "priorityclasses", "").await?;
+        let named = obj::text_at(pod, "spec.priorityClassName").to_owned();
+        let wanted =
+            |class: &Item| if named.is_empty() { may_be_default(class) } else { class.name() == named };
+        let classes = lookup::chosen(server, "scheduling.k8s.io", "priorityclasses", "", wanted).await?;
         let decided = admission::pods::priority(pod, &classes);
         decided.map_err(|why| forbidden(attributes, Some(pod), &why))
     }
