@@ -65,6 +65,9 @@ pub async fn ensure(
     mut object: Value,
     owners: Owners,
 ) -> Result<(), ApiError> {
+    if server.at_hand(resource, namespace, name) {
+        return Ok(());
+    }
     let storage = server.storage();
     let meta = obj::metadata_mut(&mut object);
     meta.insert("name".into(), name.into());
@@ -198,7 +201,7 @@ async fn keep(
     fields: &[&str],
 ) -> Result<(), ApiError> {
     let storage = server.storage();
-    let Some(old) = storage.get(resource, "default", name).await? else {
+    let Some(old) = server.recent(resource, ("default", name), false).await? else {
         return ensure(server, resource, ("default", name), object, SELF).await;
     };
     let mut changed = old.object.clone();
@@ -226,7 +229,8 @@ async fn own_endpoints(server: &Server, at: Advertised) -> Result<(), ApiError> 
         }],
     });
     keep(server, &endpoints, "kubernetes", object, &["subsets"]).await?;
-    let slices = server.registry().builtin("discovery.k8s.io", "endpointslices")?;
+    // The group may be turned off.
+    let Ok(slices) = server.registry().builtin("discovery.k8s.io", "endpointslices") else { return Ok(()) };
     let family = if at.address.is_ipv4() { "IPv4" } else { "IPv6" };
     let object = json!({
         "metadata": {"generation": 1, "labels": {"kubernetes.io/service-name": "kubernetes"}},
@@ -240,6 +244,7 @@ async fn own_endpoints(server: &Server, at: Advertised) -> Result<(), ApiError> 
 async fn seed(server: &Server, at: Advertised) -> Result<(), ApiError> {
     let service = async {
         own_service(server, at).await?;
+        own_endpoints(server, at).await?;
         repair_ranges(server).await
     };
     let system = crate::registry::system::seed(server);
@@ -264,6 +269,10 @@ pub async fn run(server: Server, at: Advertised, seeded: CancellationToken, stop
     let mut repair_at = Instant::now() + REPAIR_SECOND;
     let mut flows_at = Instant::now() + FLOWS_INTERVAL;
     loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
         let result = async {
             own_service(&server, at).await?;
             own_endpoints(&server, at).await?;
@@ -281,10 +290,6 @@ pub async fn run(server: Server, at: Advertised, seeded: CancellationToken, stop
         .await;
         if let Err(error) = result {
             tracing::warn!(%error, "cannot look after the service default/kubernetes");
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(INTERVAL) => {}
         }
     }
 }

@@ -188,7 +188,7 @@ impl Server {
         (namespace, name): (&str, &str),
         dry_run: bool,
     ) -> Result<Option<Stored>, ApiError> {
-        let key = if resource.namespaced { format!("{namespace}/{name}") } else { name.to_owned() };
+        let key = resource.cache_key(namespace, name);
         let cached = self.cached(resource).ok().filter(|_| !dry_run);
         let item = cached.and_then(|part| part.get(&key));
         let Some(item) = item else { return self.storage().get(resource, namespace, name).await };
@@ -196,6 +196,12 @@ impl Server {
         object["apiVersion"] = resource.hub_group_version().into();
         object["kind"] = resource.api.hub().kind.to_string().into();
         Ok(Some(Stored { object, revision: item.revision(), fresh: false }))
+    }
+
+    /// Whether the cache has an object, without waiting for it. What was just deleted may still be there.
+    pub fn at_hand(&self, resource: &Resource, namespace: &str, name: &str) -> bool {
+        let key = resource.cache_key(namespace, name);
+        self.cached(resource).is_ok_and(|part| part.get(&key).is_some())
     }
 
     /// The admission plug-ins.

@@ -80,6 +80,11 @@ impl Resource {
         group_version(&self.group, &self.version)
     }
 
+    /// The key of an object in the kind's part of the watch cache.
+    pub fn cache_key(&self, namespace: &str, name: &str) -> String {
+        if self.namespaced { format!("{namespace}/{name}") } else { name.to_owned() }
+    }
+
     /// The version that objects are stored in.
     pub fn hub_group_version(&self) -> String {
         group_version(&self.hub_group, &self.hub_version)

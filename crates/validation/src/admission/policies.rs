@@ -64,7 +64,7 @@ fn common(object: &Value, old_conditions: bool, errs: &mut ErrorList) -> Variabl
     let list = SPEC.child("variables");
     let mut known = variables(has_params, true);
     let mut own = Vec::new();
-    known.push(("variables".to_owned(), Type::Object("kubernetes.variables".to_owned(), Vec::new())));
+    known.push(("variables".to_owned(), Type::named("kubernetes.variables")));
     for (i, variable) in spec.list("variables").iter().enumerate() {
         let path = list.index(i);
         let name = variable.str("name");
@@ -84,7 +84,7 @@ fn common(object: &Value, old_conditions: bool, errs: &mut ErrorList) -> Variabl
         });
         own.push((name.to_owned(), found));
         known.pop();
-        known.push(("variables".to_owned(), Type::Object("kubernetes.variables".to_owned(), own.clone())));
+        known.push(("variables".to_owned(), Type::object("kubernetes.variables", own.clone())));
     }
     known
 }

@@ -7,12 +7,12 @@ use super::parse::{Node, What};
 use super::unify::{Known, most_general};
 use super::{Mistake, Type, Variables};
 
-/// The type of an expression and all mistakes in it.
-pub(super) fn check(node: &Node<'_>, variables: &Variables) -> (Type, Vec<Mistake>) {
+/// The type of an expression (whose text has that many bytes) and all mistakes in it.
+pub(super) fn check(node: &Node<'_>, length: usize, variables: &Variables) -> (Type, Vec<Mistake>) {
     let mut checker = Checker {
         variables,
         bound: Vec::new(),
-        known: Known::default(),
+        known: Known::new(length),
         literals: Vec::new(),
         mistakes: Vec::new(),
     };
@@ -80,6 +80,9 @@ impl Checker<'_> {
     }
 
     fn of(&mut self, node: &Node<'_>) -> Type {
+        if !self.known.step() {
+            return Type::Dyn;
+        }
         match &node.what {
             What::True => Type::Bool,
             What::Null => Type::Null,
@@ -137,7 +140,8 @@ impl Checker<'_> {
                 }
                 self.literals.extend([key_literal, value_literal]);
                 let mut open = |found: Option<Type>| found.unwrap_or_else(|| self.known.fresh());
-                Type::map(open(keys), open(values))
+                let (keys, values) = (open(keys), open(values));
+                Type::map(keys, values).or_any_if_large()
             }
             What::Optional(inner) => self.of(inner),
             What::Message(name, values) => {
@@ -248,8 +252,8 @@ impl Checker<'_> {
         };
         let found = match target {
             Type::Map(_, value) => *value,
-            Type::Object(name, fields) => match fields.into_iter().find(|(name, _)| name == field) {
-                Some((_, found)) => found,
+            Type::Object(name, fields) => match fields.iter().find(|(name, _)| name == field) {
+                Some((_, found)) => found.clone(),
                 // The types of libraries have no fields, and upstream did not expect to be asked for one.
                 None if type_named(&name).is_some() || name == "kubernetes.NamedFormat" => {
                     self.wrong(at, format!("unexpected failed resolution of '{name}'"))

@@ -19,9 +19,16 @@ mod unify;
 pub(crate) use parse::is_word_of_cel;
 
 use std::fmt;
+use std::sync::Arc;
+
+/// The fields of an object type. They are shared: each mention of a variable has its type.
+pub(crate) type Fields = Arc<[(String, Type)]>;
+
+/// How many parts a type may have before it counts as anything: maps of maps of one variable double with each.
+const PARTS_MAX: usize = 100;
 
 /// A type of CEL.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
     /// Anything.
     Dyn,
@@ -45,7 +52,7 @@ pub(crate) enum Type {
     List(Box<Type>),
     Map(Box<Type>, Box<Type>),
     /// An object with these fields and no others.
-    Object(String, Vec<(String, Type)>),
+    Object(String, Fields),
 }
 
 impl Type {
@@ -59,7 +66,29 @@ impl Type {
 
     /// An object type that is only known by its name.
     pub(crate) fn named(name: &str) -> Type {
-        Type::Object(name.to_owned(), Vec::new())
+        Type::object(name, Vec::new())
+    }
+
+    /// An object type with fields.
+    pub(crate) fn object(name: &str, fields: Vec<(String, Type)>) -> Type {
+        Type::Object(name.to_owned(), fields.into())
+    }
+
+    fn or_any_if_large(self) -> Type {
+        let mut parts = 0;
+        let mut left = vec![&self];
+        while let Some(part) = left.pop() {
+            parts += 1;
+            if parts > PARTS_MAX {
+                return Type::Dyn;
+            }
+            match part {
+                Type::List(of) | Type::Optional(of) | Type::Kind(of) => left.push(of),
+                Type::Map(key, value) => left.extend([&**key, &**value]),
+                _ => {}
+            }
+        }
+        self
     }
 
     /// Such a type as a value.
@@ -136,7 +165,7 @@ const MISTAKES_MAX: usize = 100;
 /// The type of an expression, or upstream's text about why it has none.
 pub(crate) fn compile(text: &str, variables: &Variables) -> Result<Type, String> {
     let (found, mut mistakes) = match parse::parse(text) {
-        Ok(node) => check::check(&node, variables),
+        Ok(node) => check::check(&node, text.len(), variables),
         Err(mistakes) => (Type::Error, mistakes),
     };
     if mistakes.is_empty() {
@@ -217,7 +246,7 @@ mod tests {
 
     fn variables() -> Variables {
         let mut all = dynamic(&["object"]);
-        all.push(("self".into(), Type::Object("T".into(), vec![("a".into(), Type::String)])));
+        all.push(("self".into(), Type::object("T", vec![("a".into(), Type::String)])));
         all.push(("variables".into(), Type::named("kubernetes.variables")));
         all
     }
@@ -279,6 +308,20 @@ mod tests {
             ("math.abs(1)", "undeclared reference to 'math' (in container '')"),
         ] {
             assert_eq!(first(text), expected, "{text}");
+        }
+    }
+
+    /// Forty links of a chain took the machine's memory, or the better part of a day.
+    #[test]
+    fn types_do_not_grow_without_bounds() {
+        let chain = |first: &str, link: &str| format!("{first}{}", link.repeat(60));
+        for text in [
+            chain("[1]", ".map(a, {a: a})"),
+            chain("[[]]", ".map(a, {a: a})"),
+            chain("optional.of(1)", ".optMap(a, a)"),
+            chain("optional.of([])", ".optMap(a, {a: a})"),
+        ] {
+            let _ = compile(&text, &variables());
         }
     }
 

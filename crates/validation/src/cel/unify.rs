@@ -1,12 +1,21 @@
 //! Which type may stand for which (`cel-go/checker/types.go`): types have variables, and what is known of these grows.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::Type;
 
+/// The least and the most steps that a check may take, and how many each byte of the text allows. Macros that stand for
+/// their target twice, and variables that stand for types with two others, make short texts endless.
+const STEPS_LEAST: usize = 10_000;
+const STEPS_MOST: usize = 20_000_000;
+const STEPS_PER_BYTE: usize = 100;
+
 /// What is known of variables.
 #[derive(Debug, Default)]
 pub(super) struct Known {
+    /// The steps that are left.
+    left: Cell<usize>,
     bound: HashMap<u32, Type>,
     next: u32,
     /// What variables were before a try: it may fail half-way.
@@ -14,6 +23,19 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Nothing, at the start of a text of that many bytes.
+    pub(super) fn new(length: usize) -> Known {
+        let left = STEPS_LEAST.saturating_add(length.saturating_mul(STEPS_PER_BYTE)).min(STEPS_MOST);
+        Known { left: Cell::new(left), ..Known::default() }
+    }
+
+    /// Takes a step, unless none is left: then types may be anything.
+    pub(super) fn step(&self) -> bool {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
+
     /// A variable of which nothing is known.
     pub(super) fn fresh(&mut self) -> Type {
         self.next += 1;
@@ -22,6 +44,9 @@ impl Known {
 
     /// A type with what is known in place of variables; with `open`, anything for the others.
     pub(super) fn substitute(&self, of: &Type, open: bool) -> Type {
+        if !self.step() {
+            return Type::Dyn;
+        }
         let inner = |t: &Type| Box::new(self.substitute(t, open));
         match of {
             Type::Param(id) => match self.bound.get(id) {
@@ -59,6 +84,9 @@ impl Known {
     }
 
     fn assignable(&mut self, a: &Type, b: &Type) -> bool {
+        if !self.step() {
+            return true;
+        }
         if let Type::Param(id) = b {
             let (valid, known) = self.stands_for(a, *id);
             if valid || known {
@@ -108,6 +136,9 @@ impl Known {
     }
 
     fn mentions(&self, within: &Type, id: u32) -> bool {
+        if !self.step() {
+            return false;
+        }
         match within {
             Type::Param(other) if *other == id => true,
             Type::Param(other) => self.bound.get(other).is_some_and(|known| self.mentions(known, id)),
@@ -142,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_failed_try_leaves_nothing_behind() {
-        let mut known = Known::default();
+        let mut known = Known::new(0);
         let a = known.fresh();
         assert!(!known.assign(&[&Type::Int, &Type::Bool], &[&a, &Type::String]));
         assert_eq!(known.substitute(&a, false), a);

@@ -87,7 +87,7 @@ fn object(s: &Value, is_resource: bool) -> Type {
     if is_resource {
         let names = ["name", "generateName"].map(|name| (name.to_owned(), Type::String));
         fields.extend(["apiVersion", "kind"].map(|name| (name.to_owned(), Type::String)));
-        fields.push(("metadata".to_owned(), Type::Object("metadata".to_owned(), names.to_vec())));
+        fields.push(("metadata".to_owned(), Type::object("metadata", names.to_vec())));
     }
     for (name, property) in s.entries("properties") {
         let name = escaped(name);
@@ -96,7 +96,7 @@ fn object(s: &Value, is_resource: bool) -> Type {
         }
         fields.push((name, type_of(property, false)));
     }
-    Type::Object("object".to_owned(), fields)
+    Type::object("object", fields)
 }
 
 /// The name of a property in expressions (`cel.Escape`).

@@ -211,7 +211,7 @@ fn selector_problem(text: &str) -> Option<String> {
         ("capacity".to_owned(), by_domain()),
         ("allowMultipleAllocations".to_owned(), Type::Bool),
     ];
-    let device = Type::Object("kubernetes.DRADevice".to_owned(), fields);
+    let device = Type::object("kubernetes.DRADevice", fields);
     match cel::compile(text, &vec![("device".to_owned(), device)]) {
         Ok(found) if found.fits(&Type::Bool) => None,
         Ok(other) => Some(format!("must evaluate to bool or the unknown type, not {other}")),
