@@ -6,6 +6,7 @@
 //! - [`meta`]: metadata of an object; [`names`]: what names may look like; [`selector`]: label and field selectors;
 //! - [`quantity`] and [`time`]: amounts and times as texts;
 //! - [`decode`]: request bodies to objects, pruned and normalised, with Go's errors; [`json`]: JSON as Go reads it;
+//!   [`protobuf`]: messages as the JSON that says the same;
 //! - [`defaults`]: what upstream fills in, per version; [`convert`]: between a kind's versions;
 //! - [`status`]: refusals, as the `Status` objects that clients read;
 //! - [`field`]: field paths and the errors of validation.
@@ -19,6 +20,7 @@ pub mod kinds;
 pub mod meta;
 pub mod names;
 pub mod printf;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

@@ -1,12 +1,16 @@
 //! Kubernetes protobuf: four bytes, then `runtime.Unknown` around an object (`runtime/serializer/protobuf`).
 //!
-//! The envelope is read and written, objects inside it are not yet: each kind has a form of its own. An envelope whose
-//! object is JSON is taken, and refusals are written, so that clients that read nothing else are told why.
+//! Built-in objects are read ([`api::protobuf`]): clients of today send theirs so, and take JSON for an answer. An envelope
+//! whose object is JSON is taken as well. Objects are not written yet, refusals are, so that clients that read nothing
+//! else are told why.
 
 use std::borrow::Cow;
 
 use api::Value;
 use api::decode::unrecognized;
+use api::field::go_quote;
+use api::kinds::split_api_version;
+use api::protobuf::{self, Wire, fields};
 use api::status::ApiError;
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -39,18 +43,28 @@ impl Codec for Protobuf {
         if message.is_empty() {
             return Err(refuse("empty body"));
         }
-        let unknown = Unknown::parse(message).map_err(refuse)?;
+        let unknown = Unknown::parse(message).map_err(|why| refuse(&why))?;
         if unknown.content_type == JSON && unknown.content_encoding.is_empty() {
             return Ok(Text { json: Cow::Borrowed(unknown.raw), strict: Vec::new() });
         }
-        Err(ApiError::new(
-            415,
-            "UnsupportedMediaType",
-            format!(
+        let (group, version) = split_api_version(&unknown.api_version);
+        let known = protobuf::type_of(group, version, &unknown.kind);
+        let (Some(ty), b"") = (known, unknown.content_encoding) else {
+            let why = format!(
                 "the body of the request was a {expected} in protobuf, which this server does not read - accepted media \
                  types include: application/json, application/yaml"
-            ),
-        ))
+            );
+            return Err(ApiError::new(415, "UnsupportedMediaType", why));
+        };
+        let mut object = protobuf::read(ty, unknown.raw).map_err(|why| {
+            let (kind, version) = (&unknown.kind, go_quote(version));
+            ApiError::bad_request(format!(
+                "{kind} in version {version} cannot be handled as a {expected}: {why}"
+            ))
+        })?;
+        object.insert("apiVersion".to_owned(), unknown.api_version.into());
+        object.insert("kind".to_owned(), unknown.kind.into());
+        Ok(Text { json: Cow::Owned(Value::Object(object).to_string().into_bytes()), strict: Vec::new() })
     }
 
     fn write(&self, object: &Value, _: bool) -> Bytes {
@@ -68,9 +82,11 @@ impl Codec for Protobuf {
     }
 }
 
-/// The envelope; which kind the object is of stands in the object again where that is JSON.
+/// The envelope.
 #[derive(Debug, Default, PartialEq)]
 struct Unknown<'a> {
+    api_version: String,
+    kind: String,
     raw: &'a [u8],
     content_encoding: &'a [u8],
     content_type: &'a [u8],
@@ -78,55 +94,31 @@ struct Unknown<'a> {
 
 impl<'a> Unknown<'a> {
     /// Reads the message; the error is that of Go's generated code.
-    fn parse(mut rest: &'a [u8]) -> Result<Unknown<'a>, &'static str> {
+    fn parse(message: &'a [u8]) -> Result<Unknown<'a>, String> {
         let mut unknown = Unknown::default();
-        while !rest.is_empty() {
-            let tag = varint(&mut rest)?;
-            let value = match tag & 7 {
-                0 => {
-                    varint(&mut rest)?;
-                    &[]
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        fields(message, |number, wire| {
+            let Wire::Bytes(value) = wire else { return Ok(()) };
+            match number {
+                1 => {
+                    return fields(value, |number, wire| {
+                        match (number, wire) {
+                            (1, Wire::Bytes(value)) => unknown.api_version = text(value),
+                            (2, Wire::Bytes(value)) => unknown.kind = text(value),
+                            _ => {}
+                        }
+                        Ok(())
+                    });
                 }
-                1 => take(&mut rest, 8)?,
-                2 => {
-                    let length = varint(&mut rest)?;
-                    take(&mut rest, length)?
-                }
-                5 => take(&mut rest, 4)?,
-                _ => return Err("proto: illegal wireType"),
-            };
-            match tag >> 3 {
-                0 => return Err("proto: Unknown: illegal tag 0 (wire type 0)"),
                 2 => unknown.raw = value,
                 3 => unknown.content_encoding = value,
                 4 => unknown.content_type = value,
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         Ok(unknown)
     }
-}
-
-const SHORT: &str = "unexpected EOF";
-
-fn take<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], &'static str> {
-    let length = usize::try_from(length).map_err(|_| SHORT)?;
-    let (value, more) = rest.split_at_checked(length).ok_or(SHORT)?;
-    *rest = more;
-    Ok(value)
-}
-
-fn varint(rest: &mut &[u8]) -> Result<u64, &'static str> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, more) = rest.split_first().ok_or(SHORT)?;
-        *rest = more;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err("proto: integer overflow")
 }
 
 fn put_varint(out: &mut BytesMut, mut value: u64) {
@@ -202,8 +194,18 @@ mod tests {
     fn an_envelope_around_json_is_read_and_others_are_refused() {
         let body = envelope(b"{}", "application/json");
         assert_eq!(&*Protobuf.read(&body, "ConfigMap").unwrap().json, b"{}");
-        let body = envelope(b"\x0a\x00", "");
-        assert_eq!(Protobuf.read(&body, "ConfigMap").unwrap_err().code, 415);
+        let body = envelope(b"\x0a\x03\x0a\x01x\x12\x06\x0a\x01a\x12\x01b", "");
+        assert_eq!(
+            std::str::from_utf8(&Protobuf.read(&body, "ConfigMap").unwrap().json).unwrap(),
+            r#"{"apiVersion":"v1","data":{"a":"b"},"kind":"ConfigMap","metadata":{"name":"x"}}"#
+        );
+        let custom = b"k8s\0\x0a\x06\x0a\x01x\x12\x01y\x12\x00";
+        assert_eq!(Protobuf.read(custom, "Widget").unwrap_err().code, 415);
+        let cut = envelope(b"\x0a\x05\x0a", "");
+        assert_eq!(
+            Protobuf.read(&cut, "ConfigMap").unwrap_err().message,
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: unexpected EOF"
+        );
         let error = |body: &[u8]| Protobuf.read(body, "ConfigMap").unwrap_err().message;
         assert_eq!(
             error(b"garbage"),
