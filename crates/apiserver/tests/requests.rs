@@ -5,8 +5,11 @@
 
 mod common;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use common::Cluster;
 use http::Method;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -213,4 +216,57 @@ async fn a_dry_run_sees_what_was_written() {
         assert_eq!(code, 200, "{answer}");
         assert_eq!(server.get(&format!("{one}?resourceVersion=0")).await.json()["data"]["n"], text);
     }
+}
+
+/// Reported: kubectl 1.36 creates deployments, asks what it may do and deletes in protobuf, and was refused with 415. The
+/// bodies are what client-go's encoder makes of the objects.
+#[tokio::test]
+async fn typed_clients_of_today_send_protobuf() {
+    const DEPLOYMENT: &str = "azhzAAoVCgdhcHBzL3YxEgpEZXBsb3ltZW50EtkBChsKA3dlYhIAGgAiACoAMgA4AEIAWgYKAWESAWISqwESCAoGCgFhEgFi\
+        GoEBChgKABIAGgAiACoAMgA4AEIAWgYKAWESAWISZQoQCgFkEgsSCQoAEgUKAzFHaRI1CgFjEgVuZ2lueCoAOgYKAUUSATFCDwoNCgNjcHUSBgoEMTAwbWoA\
+        cgCAAQCIAQCQAQCiAQAaADIAQgBKAFIAWABgAGgAggEAigEAmgEAwgEAIhcKABITCgYIABABGgASCQgBEAAaAzUwJSgAOAAaDAgAEAAYACAAKAA4ABoAIgA=";
+    const DELETE_OPTIONS: &str = "azhzAAoTCgJ2MRINRGVsZXRlT3B0aW9ucxIKCAAiBk9ycGhhbhoAIgA=";
+    const REVIEW: &str = "azhzAAoyChdhdXRob3JpemF0aW9uLms4cy5pby92MRIXU2VsZlN1YmplY3RBY2Nlc3NSZXZpZXcSNQoQCgASABoAIgAqADIAOABCABIX\
+        ChUKABIDZ2V0GgAiACoEcG9kczIAOgAaCAgAEgAaACAAGgAiAA==";
+    let server = Cluster::start().await;
+    let media = "application/vnd.kubernetes.protobuf";
+    let headers =
+        [("content-type", media), ("accept", "application/vnd.kubernetes.protobuf,application/json")];
+    let ask = async |method, path: &str, body: &str| {
+        let body = STANDARD.decode(body).unwrap().into();
+        let (parts, body) = server.open(method, path, &headers, body).await.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    let (code, mut made) = ask(Method::POST, path, DEPLOYMENT).await;
+    assert_eq!(code, 201, "{made}");
+    // The same as JSON makes the same.
+    let sent = json!({"metadata": {"name": "other", "labels": {"a": "b"}}, "spec": {
+        "selector": {"matchLabels": {"a": "b"}},
+        "strategy": {"rollingUpdate": {"maxSurge": "50%", "maxUnavailable": 1}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+            "containers": [{"name": "c", "image": "nginx", "resources": {"limits": {"cpu": "100m"}},
+                "env": [{"name": "E", "value": "1"}]}],
+            "volumes": [{"name": "d", "emptyDir": {"sizeLimit": "1Gi"}}]}}}});
+    let mut other = server.post(path, sent).await.json();
+    assert_eq!(made["spec"], other["spec"]);
+    let fields = |of: &mut Value| of["metadata"]["managedFields"][0]["fieldsV1"].take();
+    assert_eq!(fields(&mut made), fields(&mut other));
+
+    let (code, gone) = ask(Method::DELETE, &format!("{path}/web"), DELETE_OPTIONS).await;
+    assert_eq!((code, &gone["metadata"]["finalizers"]), (200, &json!(["orphan"])), "{gone}");
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let (code, review) = ask(Method::POST, reviews, REVIEW).await;
+    assert_eq!((code, &review["status"]["allowed"]), (201, &json!(true)), "{review}");
+}
+
+/// Upstream asks the namespace's lifecycle before it looks at the eviction.
+#[tokio::test]
+async fn nothing_is_evicted_from_a_namespace_that_is_not_there() {
+    let server = Cluster::start().await;
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "other"}});
+    let answer = server.post("/api/v1/namespaces/nowhere/pods/a/eviction", eviction).await;
+    assert_eq!(answer.code, 404);
+    assert_eq!(answer.json()["message"], "namespaces \"nowhere\" not found");
 }
