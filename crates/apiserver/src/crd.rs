@@ -4,12 +4,14 @@
 //!  definition written ──► refresh: names and conditions decided and stored
 //!                                  established ones ──► registry, cache, OpenAPI
 //!                                  deleted ones     ──► their objects go, then the definition
+//!  watch of definitions ──► refresh, then an API service for each group version
 //! ```
 //! A server refreshes before it answers a write of a definition, so that clients can go on at once; what other servers
 //! write comes through the watch of [`run`].
 
 pub mod custom;
 mod finalizer;
+mod registration;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -143,8 +145,17 @@ async fn follow(server: &Server) -> Result<(), ApiError> {
         // One look for all that came together.
         while watch.try_next().is_ok() {}
         refresh(server).await?;
+        registration::register(server, &served(server).await).await?;
     }
     Ok(())
+}
+
+/// The group versions of custom resources that are served.
+async fn served(server: &Server) -> BTreeSet<(String, String)> {
+    let book = server.definitions().book.lock().await;
+    let all = book.known.values().filter_map(|known| known.served.as_ref());
+    let open = all.flat_map(|s| s.definition.versions.iter().filter(|v| v.served).map(move |v| (s, v)));
+    open.map(|(s, v)| (s.definition.group.clone(), v.name.clone())).collect()
 }
 
 /// Decides names and conditions, and serves what is established. Only definitions that changed are looked at, and those

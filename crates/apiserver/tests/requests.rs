@@ -7,7 +7,9 @@ mod common;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use common::Cluster;
+use futures::StreamExt;
 use http::Method;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -269,4 +271,30 @@ async fn nothing_is_evicted_from_a_namespace_that_is_not_there() {
     let answer = server.post("/api/v1/namespaces/nowhere/pods/a/eviction", eviction).await;
     assert_eq!(answer.code, 404);
     assert_eq!(answer.json()["message"], "namespaces \"nowhere\" not found");
+}
+
+/// Reported: `kubectl get apiservices` showed the groups of custom resources on upstream's servers only.
+#[tokio::test]
+async fn groups_of_custom_resources_have_api_services() {
+    let server = Cluster::start().await;
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices";
+    let watched = format!("{path}?watch=true&timeoutSeconds=30&fieldSelector=metadata.name%3Dv1.example.com");
+    let watch = server.open(Method::GET, &watched, &[], Bytes::new()).await;
+    let mut events = watch.into_body().into_data_stream();
+    let version = json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}});
+    let definition = json!({"metadata": {"name": "widgets.example.com"}, "spec": {
+        "group": "example.com", "scope": "Cluster", "names": {"plural": "widgets", "kind": "Widget"}, "versions": [version]}});
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    assert_eq!(server.post(definitions, definition).await.code, 201);
+    let mut next = async || serde_json::from_slice::<Value>(&events.next().await.unwrap().unwrap()).unwrap();
+    let added = next().await;
+    assert_eq!(added["type"], "ADDED");
+    assert_eq!(
+        added["object"]["spec"],
+        json!({"group": "example.com", "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 100})
+    );
+    let answer =
+        server.send(Method::DELETE, &format!("{definitions}/widgets.example.com"), &[], Value::Null).await;
+    assert_eq!(answer.code, 200);
+    assert_eq!(next().await["type"], "DELETED");
 }
