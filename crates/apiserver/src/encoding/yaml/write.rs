@@ -248,8 +248,10 @@ fn number_like(text: &str) -> bool {
         return false;
     }
     let plain: String = bare.chars().filter(|c| *c != '_').collect();
+    // Go takes the letter of a radix in both cases.
+    let lower = plain.to_ascii_lowercase();
     let radix = |prefix: &str, digits: fn(&char) -> bool| {
-        plain.strip_prefix(prefix).is_some_and(|d| !d.is_empty() && d.chars().all(|c| digits(&c)))
+        lower.strip_prefix(prefix).is_some_and(|d| !d.is_empty() && d.chars().all(|c| digits(&c)))
     };
     radix("0x", char::is_ascii_hexdigit)
         || radix("0b", |c| matches!(c, '0' | '1'))
