@@ -448,6 +448,10 @@ fn entries(object: &Object) -> Option<&Value> {
 }
 
 fn set_entries(object: &mut Object, entries: Option<Value>) {
+    // A configuration may have said that there is no metadata.
+    if entries.is_some() && object.get("metadata").is_none_or(Value::is_null) {
+        object.insert("metadata".to_owned(), json!({}));
+    }
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
     match entries {
         Some(entries) => metadata.insert("managedFields".to_owned(), entries),

@@ -159,3 +159,20 @@ fn texts_that_look_like_numbers_of_a_radix_are_quoted() {
         assert_eq!(super::read(written.as_bytes()).unwrap().value, json!(text), "{written}");
     }
 }
+
+/// Found by fuzzing: a tab before a break in a long text was lost. Upstream's library escapes tabs.
+#[test]
+fn tabs_are_escaped() {
+    let long = "a".repeat(87);
+    for (text, expected) in [
+        ("a\tb".to_owned(), "k: \"a\\tb\"\n".to_owned()),
+        ("x\ty\nz".to_owned(), "k: \"x\\ty\\nz\"\n".to_owned()),
+        (format!("{long},\t *sb *c d"), format!("k: \"{long},\\t\n  *sb *c d\"\n")),
+        (format!("{long} \tx y"), format!("k: \"{long}\n  \\tx y\"\n")),
+        (format!("{long}, \t *sb"), format!("k: \"{long},\n  \\t *sb\"\n")),
+    ] {
+        let written = super::write(&json!({"k": text}));
+        assert_eq!(written, expected);
+        assert_eq!(super::read(written.as_bytes()).unwrap().value["k"], json!(text));
+    }
+}

@@ -103,8 +103,9 @@ fn string(out: &mut String, text: &str, level: usize, breaks: bool) {
     let multi = text.contains('\n') && !text.trim_start_matches('\n').is_empty();
     // A reader takes the separators of Unicode for line breaks, and a byte order mark for none of the text.
     let escaped = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
-    let printable = text.chars().all(|c| matches!(c, '\n' | '\t') || !escaped(c));
-    if multi && printable && !text.starts_with([' ', '\t']) && !text.contains(" \n") {
+    // Tabs are escaped, too: next to a line break they would be lost.
+    let printable = text.chars().all(|c| c == '\n' || !escaped(c));
+    if multi && printable && !text.starts_with(' ') && !text.contains(" \n") {
         block(out, text, level);
     } else if !printable || text.contains('\n') {
         double_quoted(out, text, level, breaks);

@@ -191,3 +191,11 @@ fn an_object_that_does_not_fit_its_schema_takes_no_configuration() {
     let how = "failed to create typed live object (/x; /v1, Kind=Thing)";
     assert_eq!((error.code, error.message), (500, format!("{how}: {why}")));
 }
+
+/// Found by fuzzing: an object without metadata lost its managers, and the next apply had a conflict with itself.
+#[test]
+fn managers_are_kept_where_the_configuration_has_no_metadata() {
+    let live = json!({"metadata": {}}).as_object().unwrap().clone();
+    let applied = run(&live, json!({"data": {"a": "1"}, "metadata": null}), "m", false).unwrap();
+    assert_eq!(owner_fields(&applied, "m"), json!({"f:data": {"f:a": {}}}));
+}
