@@ -70,7 +70,12 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let Some(config) = config.as_object() else { return Ok(()) };
     let applied = manager::apply(live, config, u.arbitrary()?, &request);
     // Validation refuses it in every version, as upstream: what would be stored of an empty list would be defaulted.
-    let refused = |o: &Object| o.get("spec").is_some_and(|s| s["usages"] == json!([]));
+    // An owner has a uid.
+    let refused = |o: &Object| {
+        let owners = o.get("metadata").and_then(|m| m["ownerReferences"].as_array());
+        owners.is_some_and(|all| all.iter().any(|owner| owner["uid"] == ""))
+            || o.get("spec").is_some_and(|s| s["usages"] == json!([]))
+    };
     if let Some(applied) = applied.as_ref().ok().filter(|o| !refused(o)) {
         // The same configuration once more, on what was stored of the first, is no conflict and changes nothing.
         let Some(stored) = stored(of, applied) else { return Ok(()) };
