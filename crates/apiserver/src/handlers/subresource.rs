@@ -11,10 +11,34 @@ pub mod token;
 
 use std::sync::Arc;
 
+use api::Value;
 use api::status::ApiError;
 
+use super::options::WriteOptions;
 use super::{Ctx, method_not_allowed};
+use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response};
+
+/// Asks the admission plug-ins about an object that is posted to a subresource.
+async fn admit(
+    ctx: &Ctx,
+    subresource: &str,
+    object: &mut Value,
+    options: &WriteOptions,
+) -> Result<(), ApiError> {
+    let attributes = Attributes {
+        operation: Operation::Create,
+        resource: &ctx.resource,
+        subresource,
+        namespace: &ctx.info.namespace,
+        name: &ctx.info.name,
+        old: None,
+        user: &ctx.user,
+        dry_run: options.dry_run,
+        warnings: &ctx.warnings,
+    };
+    ctx.server.admission().admit(&ctx.server, &attributes, object).await
+}
 
 /// A request that the plain verbs do not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

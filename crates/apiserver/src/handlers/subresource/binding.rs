@@ -5,7 +5,6 @@ use api::field::{Error, ErrorList, Path};
 use api::status::{ApiError, GroupName};
 use serde_json::json;
 
-use crate::admission::{Attributes, Operation};
 use crate::handlers::options::WriteOptions;
 use crate::handlers::update::CONFLICT_TRIES;
 use crate::handlers::write::{self, Decode};
@@ -37,18 +36,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
         // A new object has no uid of its own. Only the subresource keeps the one that is meant as a precondition.
         obj::metadata_mut(&mut binding).remove("uid");
     } else {
-        let attributes = Attributes {
-            operation: Operation::Create,
-            resource: &ctx.resource,
-            subresource: "binding",
-            namespace: &ctx.info.namespace,
-            name: &ctx.info.name,
-            old: None,
-            user: &ctx.user,
-            dry_run: options.dry_run,
-            warnings: &ctx.warnings,
-        };
-        ctx.server.admission().admit(&ctx.server, &attributes, &mut binding).await?;
+        super::admit(ctx, "binding", &mut binding, &options).await?;
     }
     let name = if ctx.info.name.is_empty() { obj::name(&binding).to_owned() } else { ctx.info.name.clone() };
     validate(&binding)?;

@@ -5,7 +5,6 @@ use api::selector::LabelSelector;
 use api::status::ApiError;
 use serde_json::json;
 
-use crate::admission::{Attributes, Operation};
 use crate::handlers::options::{DeleteOptions, WriteOptions};
 use crate::handlers::update::CONFLICT_TRIES;
 use crate::handlers::write::{self, Decode};
@@ -37,18 +36,7 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     }
     let mut eviction = write::decode(ctx, &what, &bytes, media, &options)?;
     create::check_namespace(ctx, &mut eviction)?;
-    let attributes = Attributes {
-        operation: Operation::Create,
-        resource: &ctx.resource,
-        subresource: "eviction",
-        namespace: &ctx.info.namespace,
-        name: &ctx.info.name,
-        old: None,
-        user: &ctx.user,
-        dry_run: options.dry_run,
-        warnings: &ctx.warnings,
-    };
-    ctx.server.admission().admit(&ctx.server, &attributes, &mut eviction).await?;
+    super::admit(ctx, "eviction", &mut eviction, &options).await?;
     if obj::name(&eviction) != ctx.info.name {
         return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
     }
