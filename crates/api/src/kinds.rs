@@ -3,6 +3,7 @@
 //! Built-in kinds come from `data/kinds.txt` (see `tools/derive-api-data`); the API server adds one row per custom
 //! resource definition.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use crate::schema::{self, Name, StructId};
@@ -318,10 +319,9 @@ fn key(r: &Resource) -> (&str, &str, &str) {
     (&served.group, &served.version, &r.kind.plural)
 }
 
-/// How versions are ordered (`version.CompareKubeAwareVersionStrings`): v2, v1, v2beta1, v1beta1, v1alpha1.
-/// Names of another form come last.
-pub fn version_rank(version: &str) -> (u8, u32, u32) {
-    fn parse(version: &str) -> Option<(u8, u32, u32)> {
+/// How versions are ordered: v2, v1, v2beta1, v1beta1, v1alpha1. Names of another form come last.
+pub fn version_rank(version: &str) -> (u8, u64, u64) {
+    fn parse(version: &str) -> Option<(u8, u64, u64)> {
         let rest = version.strip_prefix('v')?;
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         let major = rest[..digits].parse().ok()?;
@@ -334,9 +334,18 @@ pub fn version_rank(version: &str) -> (u8, u32, u32) {
             (_, Some(minor)) => (1, minor),
             _ => return None,
         };
-        Some((stage, major, if minor.is_empty() { 0 } else { minor.parse().ok()? }))
+        Some((stage, major, minor.parse().ok()?))
     }
-    parse(version).unwrap_or((0, 0, 0))
+    parse(version).unwrap_or_default()
+}
+
+/// Which of two versions is newer (`version.CompareKubeAwareVersionStrings`).
+pub fn compare_versions(a: &str, b: &str) -> Ordering {
+    match (version_rank(a), version_rank(b)) {
+        // Neither is like those of Kubernetes: the first of the alphabet is the newer one.
+        ((0, ..), (0, ..)) => b.cmp(a),
+        (a, b) => a.cmp(&b),
+    }
 }
 
 /// The built-in kinds.
@@ -362,6 +371,14 @@ mod tests {
         let event = k.lookup("events.k8s.io", "v1", "events").unwrap();
         assert_eq!((&*event.kind.group, event.kind.etcd_prefix.as_deref()), ("", Some("events")));
         assert_eq!(k.by_kind("", "v1", "Node").unwrap().kind.etcd_prefix.as_deref(), Some("minions"));
+    }
+
+    /// `v1beta` was taken for a beta version by discovery, and for none by what clients of deprecated versions are told.
+    #[test]
+    fn versions_are_compared_as_upstream_compares_them() {
+        let mut names = ["foo", "v1alpha1", "v1beta", "v1", "bar", "v10", "v2beta3", "v1beta2"];
+        names.sort_by(|a, b| compare_versions(b, a));
+        assert_eq!(names, ["v10", "v1", "v2beta3", "v1beta2", "v1alpha1", "bar", "foo", "v1beta"]);
     }
 
     #[test]

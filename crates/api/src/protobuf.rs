@@ -22,21 +22,15 @@ type Result<T> = std::result::Result<T, Wrong>;
 const SHORT: &str = "unexpected EOF";
 
 /// Takes so many bytes from the front.
-///
-/// # Errors
-/// There are fewer.
-pub fn take<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8]> {
+fn take<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8]> {
     let length = usize::try_from(length).map_err(|_| SHORT)?;
     let (value, more) = rest.split_at_checked(length).ok_or(SHORT)?;
     *rest = more;
     Ok(value)
 }
 
-/// Takes a number of variable length from the front.
-///
-/// # Errors
-/// It has no end, or more than 64 bits.
-pub fn varint(rest: &mut &[u8]) -> Result<u64> {
+/// Takes a number of variable length (at most 64 bits) from the front.
+fn varint(rest: &mut &[u8]) -> Result<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (&byte, more) = rest.split_first().ok_or(SHORT)?;

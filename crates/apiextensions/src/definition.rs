@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use api::Value;
-use api::kinds::{Kind, Kinds, Served, Subresource};
+use api::kinds::{Kind, Kinds, Served, Subresource, compare_versions};
 use api::schema::{GroupVersionKind, Name, StructId};
 
 use crate::schema::Schema;
@@ -96,31 +96,6 @@ pub fn condition<'a>(definition: &'a Value, kind: &str) -> Option<&'a Value> {
 /// Whether a condition is `True`.
 pub fn is_true(definition: &Value, kind: &str) -> bool {
     condition(definition, kind).is_some_and(|c| c.get("status").and_then(Value::as_str) == Some("True"))
-}
-
-/// The parts of a version's name that its age shows in, if it is like those of Kubernetes (`v1`, `v2beta3`).
-fn version_parts(name: &str) -> Option<(u8, u64, u64)> {
-    let number = |t: &str| (!t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse().ok());
-    let rest = name.strip_prefix('v')?;
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let (major, rest) = rest.split_at(end);
-    let (stage, minor) = match (rest, rest.strip_prefix("beta"), rest.strip_prefix("alpha")) {
-        ("", ..) => (2, Some(0)),
-        (_, Some(minor), _) => (1, number(minor)?),
-        (_, _, Some(minor)) => (0, number(minor)?),
-        _ => return None,
-    };
-    Some((stage, number(major)??, minor?))
-}
-
-/// Which of two versions is newer (`version.CompareKubeAwareVersionStrings`).
-fn compare_versions(a: &str, b: &str) -> Ordering {
-    match (version_parts(a), version_parts(b)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (Some(_), None) => Ordering::Greater,
-        (None, Some(_)) => Ordering::Less,
-        (None, None) => b.cmp(a),
-    }
 }
 
 /// What clients of a deprecated version are told: the newest served version that is not, if it is newer.

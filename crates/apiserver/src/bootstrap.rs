@@ -57,18 +57,20 @@ pub struct Owners {
 /// The server itself.
 pub const SELF: Owners = Owners { manager: "kube-apiserver", status: None, filled: &[] };
 
-/// Creates an object unless it is there.
+/// Creates an object unless it is there; it is only made then.
 pub async fn ensure(
     server: &Server,
     resource: &Resource,
     (namespace, name): (&str, &str),
-    mut object: Value,
+    object: impl FnOnce() -> Value,
     owners: Owners,
 ) -> Result<(), ApiError> {
+    // Most are there, most of the time.
     if server.at_hand(resource, namespace, name) {
         return Ok(());
     }
     let storage = server.storage();
+    let mut object = object();
     let meta = obj::metadata_mut(&mut object);
     meta.insert("name".into(), name.into());
     if !namespace.is_empty() {
@@ -87,10 +89,12 @@ pub async fn ensure(
 async fn namespaces(server: &Server) -> Result<(), ApiError> {
     let resource = server.registry().builtin("", "namespaces")?;
     let all = NAMESPACES.map(|name| {
-        let object = json!({
-            "metadata": {"labels": {"kubernetes.io/metadata.name": name}},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-        });
+        let object = move || {
+            json!({
+                "metadata": {"labels": {"kubernetes.io/metadata.name": name}},
+                "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+            })
+        };
         let owners = Owners { filled: &[("spec", "finalizers")], ..SELF };
         ensure(server, &resource, ("", name), object, owners)
     });
@@ -159,7 +163,7 @@ async fn api_services(server: &Server) -> Result<(), ApiError> {
                 "status": api_services::local_status(),
             });
             let resource = &resource;
-            all.push(async move { ensure(server, resource, ("", &name), object, SELF).await });
+            all.push(async move { ensure(server, resource, ("", &name), || object, SELF).await });
         }
     }
     // A few at a time: what each needs on its way is memory that a small server would keep.
@@ -179,15 +183,17 @@ async fn repair_ranges(server: &Server) -> Result<(), ApiError> {
 async fn own_service(server: &Server, at: Advertised) -> Result<(), ApiError> {
     let resource = server.registry().builtin("", "services")?;
     let address = server.allocators().first_address().to_string();
-    let object = json!({
-        "metadata": {"labels": {"component": "apiserver", "provider": "kubernetes"}},
-        "spec": {
-            "type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
-            "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
-            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": at.port}],
-        },
-        "status": {"loadBalancer": {}},
-    });
+    let object = || {
+        json!({
+            "metadata": {"labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {
+                "type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
+                "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+                "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": at.port}],
+            },
+            "status": {"loadBalancer": {}},
+        })
+    };
     let owners = Owners { filled: &[("spec", "clusterIPs"), ("spec", "ipFamilies")], ..SELF };
     ensure(server, &resource, ("default", "kubernetes"), object, owners).await
 }
@@ -202,7 +208,7 @@ async fn keep(
 ) -> Result<(), ApiError> {
     let storage = server.storage();
     let Some(old) = server.recent(resource, ("default", name), false).await? else {
-        return ensure(server, resource, ("default", name), object, SELF).await;
+        return ensure(server, resource, ("default", name), || object, SELF).await;
     };
     let mut changed = old.object.clone();
     for field in fields {

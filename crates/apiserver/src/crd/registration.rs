@@ -27,14 +27,16 @@ pub(super) async fn register(server: &Server, served: &BTreeSet<(String, String)
     let name_of = |(group, version): &(String, String)| format!("{version}.{group}");
     for of in served {
         let (group, version) = of;
-        let object = json!({
-            "metadata": {"labels": {LABEL: MANAGED}},
-            "spec": {
-                "group": group, "version": version, "groupPriorityMinimum": GROUP_PRIORITY,
-                "versionPriority": VERSION_PRIORITY,
-            },
-            "status": local_status(),
-        });
+        let object = || {
+            json!({
+                "metadata": {"labels": {LABEL: MANAGED}},
+                "spec": {
+                    "group": group, "version": version, "groupPriorityMinimum": GROUP_PRIORITY,
+                    "versionPriority": VERSION_PRIORITY,
+                },
+                "status": local_status(),
+            })
+        };
         ensure(server, &resource, ("", &name_of(of)), object, SELF).await?;
     }
     let names: BTreeSet<String> = served.iter().map(name_of).collect();

@@ -212,7 +212,7 @@ pub async fn seed(server: &Server) -> Result<(), ApiError> {
     let levels = levels().into_iter().map(|(name, object)| (&level, name, object, level_owners));
     let schemas = SCHEMAS.iter().map(|of| (&schema, of.name, flow_schema(of), schema_owners));
     let all = levels.chain(schemas).map(|(resource, name, object, owners)| async move {
-        bootstrap::ensure(server, resource, ("", name), object, owners).await
+        bootstrap::ensure(server, resource, ("", name), || object, owners).await
     });
     try_join_all(all).await.map(|_| ())
 }

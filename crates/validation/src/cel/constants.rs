@@ -6,32 +6,23 @@ use super::parse::{Node, What};
 
 /// Finds them in an expression that is right otherwise.
 pub(super) fn check(node: &Node<'_>, mistakes: &mut Vec<Mistake>) {
-    let mut all = |nodes: &[Node<'_>]| nodes.iter().for_each(|n| check(n, mistakes));
-    match &node.what {
-        What::Name(_) | What::Literal(..) | What::True | What::Null => {}
-        What::Operator(_, inner) | What::List(inner) | What::Message(_, inner) => all(inner),
-        What::Select(of, _) | What::OptionalSelect(of, _) | What::Optional(of) => check(of, mistakes),
-        What::Map(entries) => entries.iter().for_each(|(key, value)| {
-            check(key, mistakes);
-            check(value, mistakes);
-        }),
-        What::Call(of, name, arguments) => {
-            all(arguments);
-            let constant = match (of, *name, &arguments[..]) {
-                (None, "duration", [text]) => Some((text, is_duration as fn(&str) -> bool)),
-                (None, "timestamp", [text]) => Some((text, is_timestamp as _)),
-                (Some(_), "matches", [text]) | (None, "matches", [_, text]) => Some((text, is_pattern as _)),
-                _ => None,
-            };
-            if let Some((text, is_right)) = constant
-                && let What::Literal(Kind::Text, quoted) = text.what
-                && plain(quoted).is_some_and(|text| !is_right(text))
-            {
-                mistakes.push(Mistake { at: text.at, what: format!("invalid {name} argument") });
-            }
-            of.iter().for_each(|of| check(of, mistakes));
-        }
+    let What::Call(of, name, arguments) = &node.what else {
+        return node.inner().into_iter().for_each(|inner| check(inner, mistakes));
+    };
+    arguments.iter().for_each(|argument| check(argument, mistakes));
+    let constant = match (of, *name, &arguments[..]) {
+        (None, "duration", [text]) => Some((text, is_duration as fn(&str) -> bool)),
+        (None, "timestamp", [text]) => Some((text, is_timestamp as _)),
+        (Some(_), "matches", [text]) | (None, "matches", [_, text]) => Some((text, is_pattern as _)),
+        _ => None,
+    };
+    if let Some((text, is_right)) = constant
+        && let What::Literal(Kind::Text, quoted) = text.what
+        && plain(quoted).is_some_and(|text| !is_right(text))
+    {
+        mistakes.push(Mistake { at: text.at, what: format!("invalid {name} argument") });
     }
+    of.iter().for_each(|of| check(of, mistakes));
 }
 
 fn is_duration(text: &str) -> bool {

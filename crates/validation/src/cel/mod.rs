@@ -188,15 +188,9 @@ pub(crate) fn uses(text: &str, variable: &str) -> bool {
 }
 
 fn names(node: &parse::Node<'_>, variable: &str) -> bool {
-    use parse::What;
-    let any = |nodes: &[parse::Node<'_>]| nodes.iter().any(|n| names(n, variable));
     match &node.what {
-        What::Name(name) => name.trim_start_matches('.') == variable,
-        What::Literal(..) | What::True | What::Null => false,
-        What::Operator(_, inner) | What::List(inner) | What::Message(_, inner) => any(inner),
-        What::Select(of, _) | What::OptionalSelect(of, _) | What::Optional(of) => names(of, variable),
-        What::Call(of, _, arguments) => of.as_ref().is_some_and(|of| names(of, variable)) || any(arguments),
-        What::Map(entries) => entries.iter().any(|(k, v)| names(k, variable) || names(v, variable)),
+        parse::What::Name(name) => name.trim_start_matches('.') == variable,
+        _ => node.inner().into_iter().any(|inner| names(inner, variable)),
     }
 }
 

@@ -31,6 +31,19 @@ pub(super) enum What<'a> {
     Message(String, Vec<Node<'a>>),
 }
 
+impl<'a> Node<'a> {
+    /// What it is made of.
+    pub(super) fn inner(&self) -> Vec<&Node<'a>> {
+        match &self.what {
+            What::Name(_) | What::Literal(..) | What::True | What::Null => Vec::new(),
+            What::Operator(_, all) | What::List(all) | What::Message(_, all) => all.iter().collect(),
+            What::Select(of, _) | What::OptionalSelect(of, _) | What::Optional(of) => vec![of],
+            What::Call(of, _, arguments) => of.as_deref().into_iter().chain(arguments).collect(),
+            What::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
+        }
+    }
+}
+
 /// What an expression can start with.
 const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
