@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use component_base::panics;
-use hyper::body::Incoming as NetBody;
+use http::{HeaderValue, StatusCode, Version, header};
+use hyper::body::{Body as _, Incoming as NetBody};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Request;
 use super::stall::{Patience, Stalling};
+use super::unread::{Leftover, Lingering, watched};
 use crate::Server;
 
 /// How long a stop waits for requests that are being answered.
@@ -167,7 +169,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
+    let leftover = Leftover::default();
     let stream = Stalling::new(stream, STALL_TIMEOUT, peer.patience.clone());
+    let stream = Lingering::new(stream, leftover.clone());
     let streams = match server.options().http2_max_streams_per_connection {
         0 => STREAMS_MAX,
         n => n,
@@ -175,11 +179,29 @@ where
     let counted = activity.clone();
     let service = service_fn(move |request: http::Request<NetBody>| {
         let server = server.clone();
-        let open = counted.enter();
-        let mut request: Request = request.map(super::body::incoming);
+        let (open, leftover) = (counted.enter(), leftover.clone());
+        let (head, body) = request.into_parts();
+        // The streams of HTTP/2 end each for itself.
+        let unread = head.version < Version::HTTP_2 && !body.is_end_stream();
+        let client_waits = unread && head.headers.contains_key(header::EXPECT);
+        let (body, unread) = match unread {
+            true => {
+                let (body, unread) = watched(body);
+                (super::body::incoming(body), Some(unread))
+            }
+            false => (super::body::incoming(body), None),
+        };
+        let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(peer.clone());
         async move {
-            let response = server.handle(request).await;
+            let mut response = server.handle(request).await;
+            // As upstream: nothing follows a body that was too large, however short its rest.
+            if let Some(unread) = unread
+                && (response.status() == StatusCode::PAYLOAD_TOO_LARGE || !unread.read(client_waits).await)
+            {
+                leftover.expect();
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             // What is all there needs no request any more; a watch is one until its end.
             let response = response.map(|body| match body.len() {
                 None => body.held(None, open),

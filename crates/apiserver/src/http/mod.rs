@@ -5,6 +5,7 @@ pub mod cert;
 pub mod listen;
 pub mod stall;
 pub mod status;
+pub mod unread;
 
 pub use body::{Body, BoxError, Incoming};
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod events;
+pub(crate) mod tcp;
 
 use std::borrow::Borrow;
 use std::sync::Arc;
