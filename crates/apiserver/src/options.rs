@@ -82,7 +82,7 @@ pub struct Options {
     /// Static tokens: token,user,uid,"group1,group2".
     #[arg(long)]
     pub token_auth_file: Option<PathBuf>,
-    /// Whether requests without credentials are let in on the secure port.
+    /// Whether requests without credentials are let in on the secure port: never where everything is allowed.
     #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
     pub anonymous_auth: bool,
     /// Authorizers, in order.

@@ -79,7 +79,18 @@ fn read(flag: &str, path: &std::path::Path) -> Result<String, Error> {
 
 impl Server {
     /// A server on a store. It answers as soon as its cache runs: see [`crate::start`].
-    pub fn new(options: Options, store: Arc<dyn Store>, stop: CancellationToken) -> Result<Server, Error> {
+    pub fn new(
+        mut options: Options,
+        store: Arc<dyn Store>,
+        stop: CancellationToken,
+    ) -> Result<Server, Error> {
+        // As upstream (`ApplyAuthorization`): nobody may do everything without saying who he is.
+        if options.anonymous_auth && options.authorization_mode.iter().any(|mode| mode == "AlwaysAllow") {
+            tracing::warn!(
+                "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. You should use a different authorizer"
+            );
+            options.anonymous_auth = false;
+        }
         let flag = |name: &str, why: String| Error::Flag(name.to_owned(), why);
         let ttl = parse_duration(&options.event_ttl)
             .ok_or_else(|| flag("event-ttl", format!("invalid duration {:?}", options.event_ttl)))?;

@@ -211,6 +211,25 @@ async fn long_bodies_that_nobody_wants_end_the_connection_behind_the_answer() {
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
 }
 
+#[tokio::test]
+async fn heads_that_break_the_rules_are_refused_as_by_go() {
+    let c = Cluster::start().await;
+    let put =
+        format!("PUT {MAPS}/a HTTP/1.1\r\nhost: x\r\nexpect: miracles\r\ncontent-length: 2\r\n\r\n{{}}");
+    for (head, answers) in [
+        ("GET /version HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header"),
+        ("GET /version HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", "400 Bad Request"),
+        ("GET /version HTTP/1.1\r\nhost: a b\r\n\r\n", "400 Bad Request: malformed Host header"),
+        ("GET /version HTTP/1.1\r\nhost: [::1]:6443\r\nconnection: close\r\n\r\n", "gitVersion"),
+        ("GET /version HTTP/1.0\r\n\r\n", "gitVersion"),
+        (&put, "HTTP/1.1 417 Expectation Failed"),
+        ("OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "HTTP/1.1 200 OK"),
+    ] {
+        let answer = c.raw(head.as_bytes()).await;
+        assert!(answer.contains(answers), "{head}: {answer}");
+    }
+}
+
 /// One answer of a connection that goes on.
 async fn answer(stream: &mut TcpStream) -> String {
     let mut text = String::new();

@@ -5,6 +5,9 @@
 
 mod common;
 
+use std::path::Path;
+
+use apiserver::Options;
 use apiserver::http::listen::Peer;
 use bytes::Bytes;
 use common::tcp::{Cluster, HANG, MAPS};
@@ -439,18 +442,42 @@ async fn a_body_that_trickles_times_out() {
     assert_eq!(response.status(), 504);
 }
 
+/// A user with the token `secret`, who is nobody special: requests of administrators are not counted.
+fn know_a_user(options: &mut Options) {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-tokens.csv");
+    std::fs::write(&file, "secret,someone,1").unwrap();
+    options.token_auth_file = Some(file);
+}
+
+/// Upstream resets `--anonymous-auth` where everything is allowed.
+#[tokio::test]
+async fn who_may_do_everything_says_who_he_is() {
+    let c = Cluster::with(know_a_user).await;
+    let peer = Peer { address: c.address, insecure: false, certificate: None, patience: Default::default() };
+    for (credentials, code) in
+        [(None, 401), (Some("Basic YTpi"), 401), (Some("Bearer x"), 401), (Some("Bearer secret"), 200)]
+    {
+        let mut request =
+            Request::get("/version").extension(peer.clone()).body(Full::<Bytes>::default()).unwrap();
+        if let Some(credentials) = credentials {
+            request.headers_mut().insert("authorization", credentials.parse().unwrap());
+        }
+        assert_eq!(c.send(request).await.0, code, "{credentials:?}");
+    }
+}
+
 #[tokio::test]
 async fn requests_beyond_the_limit_are_told_to_wait() {
     let c = Cluster::with(|o| {
         o.max_mutating_requests_inflight = 1;
         o.max_requests_inflight = 1;
+        know_a_user(o);
     })
     .await;
-    let anonymous =
-        Peer { address: c.address, insecure: false, certificate: None, patience: Default::default() };
+    let peer = Peer { address: c.address, insecure: false, certificate: None, patience: Default::default() };
     let ask = |method: Method| {
         let builder = Request::builder().method(method).uri(MAPS).header("content-type", "application/json");
-        builder.extension(anonymous.clone())
+        builder.header("authorization", "Bearer secret").extension(peer.clone())
     };
     let slow = ask(Method::POST).body(endless()).unwrap();
     let slow = tokio::spawn(c.server.clone().oneshot(slow));
@@ -480,12 +507,18 @@ async fn requests_beyond_the_limit_are_told_to_wait() {
 /// A large answer is running until the client has it: otherwise a client could ask for any number of them and read none.
 #[tokio::test]
 async fn a_large_answer_holds_its_place() {
-    let c = Cluster::with(|o| o.max_requests_inflight = 1).await;
+    let c = Cluster::with(|o| {
+        o.max_requests_inflight = 1;
+        know_a_user(o);
+    })
+    .await;
     let large = json!({"metadata": {"name": "a"}, "data": {"k": "x".repeat(100_000)}});
     assert_eq!(c.post(MAPS, &large).await.0, 201);
-    let anonymous =
-        Peer { address: c.address, insecure: false, certificate: None, patience: Default::default() };
-    let ask = || Request::get(MAPS).extension(anonymous.clone()).body(Full::<Bytes>::default()).unwrap();
+    let peer = Peer { address: c.address, insecure: false, certificate: None, patience: Default::default() };
+    let ask = || {
+        let builder = Request::get(MAPS).header("authorization", "Bearer secret").extension(peer.clone());
+        builder.body(Full::<Bytes>::default()).unwrap()
+    };
     let unread = c.server.clone().oneshot(ask()).await.unwrap();
     assert_eq!(unread.status(), 200);
     assert_eq!(c.server.clone().oneshot(ask()).await.unwrap().status(), 429);

@@ -19,9 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Request;
+use super::head;
 use super::stall::{Patience, Stalling};
 use super::unread::{Leftover, Lingering, watched};
+use super::{Request, Response};
 use crate::Server;
 
 /// How long a stop waits for requests that are being answered.
@@ -164,6 +165,34 @@ impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Streams {
     }
 }
 
+/// One answer. Behind it, the connection is at the request's end, or the answer says that it is the last.
+async fn answer(
+    server: &Server,
+    request: http::Request<NetBody>,
+    peer: Peer,
+    leftover: &Leftover,
+) -> Response {
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(peer);
+    if let Some(refused) = head::refused(&head) {
+        leftover.expect();
+        return refused;
+    }
+    // The streams of HTTP/2 end each for itself.
+    if head.version >= Version::HTTP_2 || body.is_end_stream() {
+        return server.handle(Request::from_parts(head, super::body::incoming(body))).await;
+    }
+    let client_waits = head.headers.contains_key(header::EXPECT);
+    let (body, unread) = watched(body);
+    let mut response = server.handle(Request::from_parts(head, super::body::incoming(body))).await;
+    // As upstream: nothing follows a body that was too large, however short its rest.
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE || !unread.read(client_waits).await {
+        leftover.expect();
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 async fn http<S>(server: Server, stream: S, peer: Peer, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,29 +208,9 @@ where
     let counted = activity.clone();
     let service = service_fn(move |request: http::Request<NetBody>| {
         let server = server.clone();
-        let (open, leftover) = (counted.enter(), leftover.clone());
-        let (head, body) = request.into_parts();
-        // The streams of HTTP/2 end each for itself.
-        let unread = head.version < Version::HTTP_2 && !body.is_end_stream();
-        let client_waits = unread && head.headers.contains_key(header::EXPECT);
-        let (body, unread) = match unread {
-            true => {
-                let (body, unread) = watched(body);
-                (super::body::incoming(body), Some(unread))
-            }
-            false => (super::body::incoming(body), None),
-        };
-        let mut request = Request::from_parts(head, body);
-        request.extensions_mut().insert(peer.clone());
+        let (open, peer, leftover) = (counted.enter(), peer.clone(), leftover.clone());
         async move {
-            let mut response = server.handle(request).await;
-            // As upstream: nothing follows a body that was too large, however short its rest.
-            if let Some(unread) = unread
-                && (response.status() == StatusCode::PAYLOAD_TOO_LARGE || !unread.read(client_waits).await)
-            {
-                leftover.expect();
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
+            let response = answer(&server, request, peer, &leftover).await;
             // What is all there needs no request any more; a watch is one until its end.
             let response = response.map(|body| match body.len() {
                 None => body.held(None, open),

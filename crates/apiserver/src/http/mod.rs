@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod cert;
+pub mod head;
 pub mod listen;
 pub mod stall;
 pub mod status;
