@@ -135,6 +135,27 @@ async fn every_listed_resource_answers() {
     }
 }
 
+/// `/apis` has every version that some client may name, a group's own document those of today's upstream.
+#[tokio::test]
+async fn old_versions_are_found_where_clients_look_for_them() {
+    let c = Cluster::start().await;
+    let versions = |group: &Value| -> Vec<String> {
+        let all = group["versions"].as_array().unwrap().iter();
+        all.map(|v| v["version"].as_str().unwrap().to_owned()).collect()
+    };
+    let (_, apis) = get(&c, "/apis").await;
+    let all =
+        |name: &str| versions(apis["groups"].as_array().unwrap().iter().find(|g| g["name"] == name).unwrap());
+    for (group, listed, own) in
+        [("apps", &["v1", "v1beta2", "v1beta1"][..], &["v1"][..]), ("extensions", &["v1beta1"], &["v1beta1"])]
+    {
+        assert_eq!(all(group), listed);
+        let (_, document) = get(&c, &format!("/apis/{group}")).await;
+        assert_eq!(versions(&document), own);
+        assert_eq!(document["preferredVersion"]["version"], own[0]);
+    }
+}
+
 /// What `--runtime-config` turns off is nowhere, though objects are still stored in it.
 #[tokio::test]
 async fn versions_that_are_off_are_nowhere() {

@@ -16,6 +16,7 @@ use crate::http::Response;
 use crate::negotiate::{self, encode};
 use crate::registry::kinds;
 use crate::registry::resource::{Resource, group_version};
+use crate::registry::runtime_config::Emulated;
 use crate::request::Query;
 
 /// `responseKind` of the aggregated form with a group of its own.
@@ -49,6 +50,19 @@ fn group_object(group: &str, versions: &[String]) -> Value {
         "name": group, "versions": versions.iter().map(version).collect::<Vec<_>>(),
         "preferredVersion": versions.first().map(version),
     })
+}
+
+/// The versions in a group's own document: as today's upstream, whose document it is, lists them. Who reads it chooses one
+/// of them; who looks for the version that an old manifest names reads `/apis`, which has all. All of them where today's
+/// upstream knows none.
+fn offered(server: &Server, group: &str, versions: Vec<String>) -> Vec<String> {
+    let all = server.registry().all();
+    let today = |version: &&String| {
+        let mut of = all.iter().filter(|r| r.group == group && r.version == **version);
+        of.any(|r| r.custom || Emulated::own().serves(&r.api))
+    };
+    let offered: Vec<String> = versions.iter().filter(today).cloned().collect();
+    if offered.is_empty() { versions } else { offered }
 }
 
 /// `/version`.
@@ -130,7 +144,7 @@ pub fn group(server: &Server, parts: &Parts, query: &Query, path: &str) -> Optio
         ["api", "v1"] => resources(server, "", "v1"),
         ["apis", group] => {
             let (group, versions) = groups(server).into_iter().find(|(g, _)| g == group && !g.is_empty())?;
-            let mut value = group_object(&group, &versions);
+            let mut value = group_object(&group, &offered(server, &group, versions));
             value["kind"] = "APIGroup".into();
             value["apiVersion"] = "v1".into();
             value

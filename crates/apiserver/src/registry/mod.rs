@@ -7,7 +7,7 @@ pub mod flow_control;
 pub mod kinds;
 pub mod obj;
 pub mod resource;
-mod runtime_config;
+pub(crate) mod runtime_config;
 pub mod storage;
 pub mod strategy;
 pub mod system;

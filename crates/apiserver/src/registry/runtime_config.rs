@@ -118,6 +118,11 @@ pub(crate) struct Emulated {
 }
 
 impl Emulated {
+    /// The release that this server is.
+    pub(crate) fn own() -> Emulated {
+        Emulated { major: MAJOR.parse().unwrap_or_default(), minor: MINOR.parse().unwrap_or_default() }
+    }
+
     /// Reads `1.36` or `kube=1.36`; an error says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Emulated, String> {
         let version = text.strip_prefix("kube=").unwrap_or(text);
@@ -125,8 +130,7 @@ impl Emulated {
         let parsed = numbers.and_then(|(major, minor)| {
             Some(Emulated { major: major.parse().ok()?, minor: minor.parse().ok()? })
         });
-        let own =
-            Emulated { major: MAJOR.parse().unwrap_or_default(), minor: MINOR.parse().unwrap_or_default() };
+        let own = Emulated::own();
         parsed
             .filter(|e| (e.major, e.minor) <= (own.major, own.minor))
             .ok_or_else(|| format!("emulation version {version} is not a version up to {MAJOR}.{MINOR}"))
