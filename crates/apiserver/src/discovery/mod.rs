@@ -56,11 +56,9 @@ fn group_object(group: &str, versions: &[String]) -> Value {
 /// of them; who looks for the version that an old manifest names reads `/apis`, which has all. All of them where today's
 /// upstream knows none.
 fn offered(server: &Server, group: &str, versions: Vec<String>) -> Vec<String> {
-    let all = server.registry().all();
-    let today = |version: &&String| {
-        let mut of = all.iter().filter(|r| r.group == group && r.version == **version);
-        of.any(|r| r.custom || Emulated::own().serves(&r.api))
-    };
+    let own = Emulated::own();
+    let today =
+        |version: &&String| of_version(server, group, version).iter().any(|r| r.custom || own.serves(&r.api));
     let offered: Vec<String> = versions.iter().filter(today).cloned().collect();
     if offered.is_empty() { versions } else { offered }
 }

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::head;
-use super::stall::{Patience, Stalling};
-use super::unread::{Leftover, Lingering, watched};
+use super::stall::{Leftover, Patience, Stalling};
+use super::unread::watched;
 use super::{Request, Response};
 use crate::Server;
 
@@ -199,8 +199,7 @@ where
 {
     let activity = Activity::new();
     let leftover = Leftover::default();
-    let stream = Stalling::new(stream, STALL_TIMEOUT, peer.patience.clone());
-    let stream = Lingering::new(stream, leftover.clone());
+    let stream = Stalling::new(stream, STALL_TIMEOUT, peer.patience.clone(), leftover.clone());
     let streams = match server.options().http2_max_streams_per_connection {
         0 => STREAMS_MAX,
         n => n,

@@ -10,12 +10,11 @@
 //! answer is made ──► rest of the body is short ──────► read it, answer, next request
 //!                └─► long, or the client waits for ──► answer with `Connection: close`, close for writing,
 //!                    `100 Continue`                    take and drop what still comes, for a moment
+//!                                                       (`stall`)
 //! ```
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,15 +22,12 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::timeout;
 
 /// How much of a body is read for the sake of its connection.
 const REST_MAX_BYTES: usize = 256 * 1024;
 /// How long a client may take to send that.
 const REST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection that is closed for writing is still read.
-const LINGER: Duration = Duration::from_millis(500);
 
 /// A request's body, and where its rest goes when the handler drops it.
 pub struct Watched<B> {
@@ -112,90 +108,13 @@ impl<B> Drop for Watched<B> {
     }
 }
 
-/// Whether a connection still gets bytes that nobody wants when it is closed.
-#[derive(Clone, Debug, Default)]
-pub struct Leftover(Arc<AtomicBool>);
-
-impl Leftover {
-    /// Says that it does.
-    pub fn expect(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A stream that, where bytes are left over, is read for a moment after it was shut down.
-pub struct Lingering<S> {
-    io: S,
-    leftover: Leftover,
-    /// Runs once the stream is shut down.
-    until: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> Lingering<S> {
-    /// Around a stream.
-    pub fn new(io: S, leftover: Leftover) -> Lingering<S> {
-        Lingering { io, leftover, until: None }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.until.is_none() {
-            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-            if !self.leftover.0.load(Ordering::Relaxed) {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        let Lingering { io, until, .. } = &mut *self;
-        let until = until.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        let mut dropped = [0; 8 * 1024];
-        while until.as_mut().poll(cx).is_pending() {
-            let mut buf = ReadBuf::new(&mut dropped);
-            let read = ready!(Pin::new(&mut *io).poll_read(cx, &mut buf));
-            if read.is_err() || buf.filled().is_empty() {
-                break;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use futures::stream;
     use http_body_util::{Full, StreamBody};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     fn pieces(n: usize, bytes: usize) -> impl HttpBody<Data = Bytes, Error = io::Error> + Unpin {
         StreamBody::new(stream::iter((0..n).map(move |_| Ok(Frame::data(Bytes::from(vec![0; bytes]))))))
@@ -230,26 +149,5 @@ mod tests {
         let (body, unread) = watched(StreamBody::new(stream::pending::<Result<Frame<Bytes>, io::Error>>()));
         drop(body);
         assert!(!unread.read(false).await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_lingers_where_bytes_are_left_over() {
-        for left in [false, true] {
-            let (ours, mut theirs) = duplex(16);
-            let leftover = Leftover::default();
-            if left {
-                leftover.expect();
-            }
-            let mut stream = Lingering::new(ours, leftover);
-            let closing = tokio::spawn(async move {
-                stream.shutdown().await.unwrap();
-                stream
-            });
-            assert_eq!(theirs.read(&mut [0; 1]).await.unwrap(), 0, "it is closed for writing");
-            // More than there is room for: only who reads lets it through.
-            let sent = timeout(LINGER / 2, theirs.write_all(&[0; 64])).await;
-            assert_eq!(sent.is_ok(), left);
-            let _stream = timeout(LINGER * 2, closing).await.expect("not for ever").unwrap();
-        }
     }
 }
