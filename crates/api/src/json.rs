@@ -1,14 +1,17 @@
 //! JSON as Go reads it: the same syntax, the same error texts, the same limits.
 //!
 //! [`Reader`] is a fast pull reader that only knows "wrong"; [`check`] says what is wrong in Go's words. The slow
-//! one only runs when the fast one has failed. [`Wanted`] reads a few fields of an object.
+//! one only runs when the fast one has failed. [`Wanted`] reads a few fields of an object, [`encode()`] writes one.
 
 mod check;
+mod eight;
+mod encode;
 mod reader;
 mod wanted;
 mod write;
 
 pub use check::check;
+pub use encode::{encode, encode_text, escape_html, to_vec};
 pub use reader::{MAX_DUPLICATES, Malformed, Reader};
 pub use reader::{float, fold_floats};
 pub use wanted::Wanted;

@@ -242,7 +242,9 @@ pub struct Struct {
     pub name: Name,
     /// The fields.
     pub fields: Vec<Field>,
-    sorted: Vec<u16>,
+    /// The fields in the order of their names: how the name begins, and the place in `fields`. Most names are told apart
+    /// without being looked at.
+    sorted: Vec<(u32, u16)>,
     always: Vec<u16>,
     /// Replaced as a whole by appliers.
     pub atomic: bool,
@@ -256,6 +258,13 @@ pub struct Struct {
     pub embedded_resource: bool,
 }
 
+/// The first four bytes of a name, as a number that sorts as they do.
+fn beginning(name: &str) -> u32 {
+    let mut four = [0; 4];
+    four.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    u32::from_be_bytes(four)
+}
+
 impl Struct {
     /// A struct with these fields.
     pub fn new(name: impl Into<Name>, fields: Vec<Field>) -> Struct {
@@ -266,8 +275,8 @@ impl Struct {
 
     /// Replaces the fields.
     pub fn set_fields(&mut self, fields: Vec<Field>) {
-        let mut sorted: Vec<u16> = (0..fields.len() as u16).collect();
-        sorted.sort_by(|a, b| fields[usize::from(*a)].name.cmp(&fields[usize::from(*b)].name));
+        let mut sorted: Vec<(u32, u16)> = (0..).zip(&fields).map(|(i, f)| (beginning(&f.name), i)).collect();
+        sorted.sort_unstable();
         self.always = (0..fields.len() as u16).filter(|i| fields[usize::from(*i)].always_written()).collect();
         self.fields = fields;
         self.sorted = sorted;
@@ -280,10 +289,10 @@ impl Struct {
 
     /// The place of a field in [`Struct::fields`]; names are case sensitive.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.sorted
-            .binary_search_by(|i| self.fields[usize::from(*i)].name.as_ref().cmp(name))
-            .ok()
-            .map(|at| usize::from(self.sorted[at]))
+        let wanted = beginning(name);
+        let first = self.sorted.partition_point(|(begins, _)| *begins < wanted);
+        let alike = self.sorted[first..].iter().take_while(|(begins, _)| *begins == wanted);
+        alike.map(|(_, i)| usize::from(*i)).find(|i| *self.fields[*i].name == *name)
     }
 
     /// A field by its JSON name.

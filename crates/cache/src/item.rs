@@ -6,7 +6,7 @@ use api::json::Wanted;
 use bytes::Bytes;
 use store::Revision;
 
-use crate::scan;
+use crate::stored::{self, REVISION, Stored};
 
 /// Whether the items of a list carry `kind` and `apiVersion`: custom resources do, built-in kinds do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) struct Shape {
     pub(crate) fields: Fields,
     pub(crate) namespaced: bool,
     /// What of an object is looked at when it becomes an item.
-    wanted: Wanted,
+    pub(crate) wanted: Wanted,
 }
 
 impl Shape {
@@ -86,20 +86,19 @@ impl Item {
         revision: Revision,
         stored: &[u8],
     ) -> Result<Arc<Item>, String> {
-        let value = shape.wanted.parse(stored).map_err(|e| e.to_string())?;
+        let Stored { bytes, revision_at, metadata_end, seen } =
+            stored::read(stored, revision, shape).map_err(|e| e.to_string())?;
         let mut texts = String::new();
-        let mut values = (shape.fields.read)(&value);
+        let mut values = (shape.fields.read)(&seen);
         values.resize(shape.fields.names.len(), String::new());
         for value in &values {
             push_text(&mut texts, value);
         }
         let labels_at = texts.len();
-        for (name, value) in value["metadata"]["labels"].as_object().into_iter().flatten() {
+        for (name, value) in seen["metadata"]["labels"].as_object().into_iter().flatten() {
             push_text(&mut texts, name);
             push_text(&mut texts, value.as_str().unwrap_or_default());
         }
-        let (bytes, revision_at, metadata_end) =
-            item_form(stored, revision, shape.form).ok_or("not a stored object")?;
         Ok(Arc::new(Item {
             key: key.into(),
             revision,
@@ -213,47 +212,8 @@ impl Item {
 
 fn push_text(texts: &mut String, text: &str) {
     // A zero byte would end the text early; no selector can ask for one.
-    texts.extend(text.chars().filter(|c| *c != '\0'));
+    texts.extend(text.split('\0'));
     texts.push('\0');
-}
-
-/// How an item's metadata begins.
-const REVISION: &[u8] = br#"{"resourceVersion":""#;
-
-/// The stored bytes without type (for built-in kinds) and with the resource version; where that stands, and where the
-/// metadata ends.
-fn item_form(stored: &[u8], revision: Revision, form: ItemForm) -> Option<(Vec<u8>, usize, usize)> {
-    let (members, _) = scan::members(stored, 0)?;
-    let mut out = Vec::with_capacity(stored.len() + 32);
-    let mut metadata = None;
-    for member in &members {
-        if form == ItemForm::BuiltIn && (member.key == b"kind" || member.key == b"apiVersion") {
-            continue;
-        }
-        out.push(if out.is_empty() { b'{' } else { b',' });
-        if member.key != b"metadata" {
-            out.extend_from_slice(&stored[member.whole.clone()]);
-            continue;
-        }
-        out.extend_from_slice(b"\"metadata\":");
-        out.extend_from_slice(REVISION);
-        let revision_at = out.len();
-        out.extend_from_slice(revision.to_string().as_bytes());
-        out.push(b'"');
-        let (inner, _) = scan::members(stored, member.value.start)?;
-        // Other servers' objects may carry a stale one.
-        for field in inner.iter().filter(|m| m.key != b"resourceVersion") {
-            out.push(b',');
-            out.extend_from_slice(&stored[field.whole.clone()]);
-        }
-        out.push(b'}');
-        metadata = Some((revision_at, out.len()));
-    }
-    out.push(b'}');
-    // The cache holds many of these for long.
-    out.shrink_to_fit();
-    let (revision_at, metadata_end) = metadata?;
-    Some((out, revision_at, metadata_end))
 }
 
 #[cfg(test)]

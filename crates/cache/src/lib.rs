@@ -31,7 +31,7 @@ mod list;
 mod pages;
 mod predicate;
 mod resource;
-mod scan;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod watcher;

@@ -3,7 +3,7 @@
 use api::Value;
 use api::schema::{Field, ListType, Schemas, Type};
 
-use crate::apply::typed::{ScalarKind, Shape, TypeSchema};
+use crate::apply::typed::{KeyField, ScalarKind, Shape, TypeSchema};
 use crate::strategic::{FieldMeta, Lookup};
 
 /// A type of a set of schemas.
@@ -72,7 +72,7 @@ impl Lookup for Typed<'_> {
 }
 
 impl TypeSchema for Typed<'_> {
-    fn shape(&self) -> Shape {
+    fn shape(&self) -> Shape<'_> {
         match self.ty {
             Type::Any => Shape::Deduced,
             Type::RawExtension => Shape::Opaque,
@@ -97,7 +97,9 @@ impl TypeSchema for Typed<'_> {
                 ListType::Atomic => Shape::AtomicList,
                 ListType::Set => Shape::SetList,
                 ListType::Map(keys) => Shape::MapList(
-                    keys.iter().map(|k| (k.to_string(), self.key_default(&list.item, k))).collect(),
+                    keys.iter()
+                        .map(|k| KeyField { name: k, default: self.key_default(&list.item, k) })
+                        .collect(),
                 ),
             },
         }

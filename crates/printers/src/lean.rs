@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use api::Value;
-use api::json::Wanted;
+use api::json::{Malformed, Wanted};
 
 /// What a pod's row is made of.
 static POD: LazyLock<Wanted> = LazyLock::new(|| {
@@ -42,7 +42,7 @@ static POD: LazyLock<Wanted> = LazyLock::new(|| {
 static ANY: LazyLock<Wanted> = LazyLock::new(|| Wanted::all_but("metadata.managedFields"));
 
 /// Parses what the row of a resource is made of: for pods, of which there are many, nothing else.
-pub(crate) fn parse(json: &[u8], resource: &str) -> Result<Value, serde_json::Error> {
+pub(crate) fn parse(json: &[u8], resource: &str) -> Result<Value, Malformed> {
     if resource == "pods" { POD.parse(json) } else { ANY.parse(json) }
 }
 

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use api::Value;
+use api::json::Malformed;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -138,10 +139,10 @@ impl Printer {
     }
 
     /// Reads an object's JSON, without what its cells do not need. Custom resources are read whole.
-    pub fn parse(&self, json: &[u8]) -> Result<Value, serde_json::Error> {
+    pub fn parse(&self, json: &[u8]) -> Result<Value, Malformed> {
         match &self.make {
             Make::Kind { resource, .. } => lean::parse(json, resource),
-            Make::Custom(_) => serde_json::from_slice(json),
+            Make::Custom(_) => serde_json::from_slice(json).map_err(|_| Malformed),
             Make::Default => lean::parse(json, ""),
         }
     }

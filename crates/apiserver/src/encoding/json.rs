@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use api::Value;
+use api::json::{escape_html, to_vec};
 use api::status::ApiError;
 use bytes::Bytes;
 
@@ -21,9 +22,9 @@ impl Codec for Json {
 
     fn write(&self, object: &Value, pretty: bool) -> Bytes {
         if pretty {
-            return Bytes::from(serde_json::to_vec_pretty(object).unwrap_or_default());
+            return Bytes::from(escape_html(serde_json::to_vec_pretty(object).unwrap_or_default()));
         }
-        let mut bytes = serde_json::to_vec(object).unwrap_or_default();
+        let mut bytes = to_vec(object);
         // Upstream's encoder ends with a line.
         bytes.push(b'\n');
         Bytes::from(bytes)

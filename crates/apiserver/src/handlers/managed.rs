@@ -86,10 +86,10 @@ impl<'a> Versions for View<'a> {
 }
 
 /// The fields that an endpoint resets, and that nobody owns through it (`GetResetFields`).
-fn reset(resource: &Resource, subresource: &str) -> Set {
+fn reset(resource: &Resource, subresource: &str) -> Set<'static> {
     let mut set = Set::default();
-    let mut add = |path: &[&str]| {
-        let path: Vec<Element> = path.iter().map(|p| Element::Field((*p).to_owned())).collect();
+    let mut add = |path: &[&'static str]| {
+        let path: Vec<Element<'static>> = path.iter().map(|p| Element::field(p)).collect();
         set.insert(&path);
     };
     if resource.subresource("status").is_none() {

@@ -240,7 +240,7 @@ pub fn as_typed(
     }
     let mut text = Vec::new();
     let left_out: &[&str] = if kept { &["managedFields"] } else { &[] };
-    obj::write_json(&mut text, &changed, left_out).map_err(ApiError::internal)?;
+    obj::write_json(&mut text, &changed, left_out);
     let mut typed = shown::decode(target, &changed, &text, strictly).map_err(|why| {
         let shown = shown();
         let told = match patch_type {

@@ -59,7 +59,8 @@ impl Form {
         if let Some(convert) = &self.convert {
             let value =
                 table::event(&self.resource, &self.printer, convert, (self.include, self.headers), item)?;
-            return serde_json::to_writer(out, &value).map_err(ApiError::internal);
+            api::json::encode(out, &value);
+            return Ok(());
         }
         if self.resource.is_hub() && !self.resource.custom {
             let head = format!(
@@ -71,7 +72,8 @@ impl Form {
             out.extend_from_slice(&item.bytes()[1..]);
             return Ok(());
         }
-        serde_json::to_writer(out, &item_value(&self.resource, item)?).map_err(ApiError::internal)
+        api::json::encode(out, &item_value(&self.resource, item)?);
+        Ok(())
     }
 
     /// A bookmark is an object with nothing but a version, in the shape of the others: a table has a row for it.
@@ -109,7 +111,7 @@ impl Form {
 }
 
 fn frame(value: &Value) -> Bytes {
-    let mut bytes = serde_json::to_vec(value).unwrap_or_default();
+    let mut bytes = api::json::to_vec(value);
     bytes.push(b'\n');
     Bytes::from(bytes)
 }

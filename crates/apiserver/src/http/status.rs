@@ -1,5 +1,6 @@
 //! `Status` objects on the wire, in the field order of upstream's type.
 
+use api::json::escape_html;
 use api::status::ApiError;
 use api::{Object, Value};
 use serde::Serialize;
@@ -93,7 +94,7 @@ pub fn failure(error: &ApiError) -> Vec<u8> {
 
 /// The same for people: indented, and without an end of the line.
 pub fn failure_indented(error: &ApiError) -> Vec<u8> {
-    serde_json::to_vec_pretty(&refused(error)).unwrap_or_default()
+    escape_html(serde_json::to_vec_pretty(&refused(error)).unwrap_or_default())
 }
 
 fn refused(error: &ApiError) -> Status<'_> {
@@ -125,7 +126,7 @@ pub fn success(of: &Object, code: u16) -> Vec<u8> {
 }
 
 fn encode(status: &Status<'_>) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(status).unwrap_or_default();
+    let mut bytes = escape_html(serde_json::to_vec(status).unwrap_or_default());
     bytes.push(b'\n');
     bytes
 }

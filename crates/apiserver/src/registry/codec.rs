@@ -244,7 +244,7 @@ pub fn recheck(
         return Ok(object);
     }
     let Some(ty) = resource.api.ty else { return Ok(object) };
-    let bytes = serde_json::to_vec(&object).map_err(ApiError::internal)?;
+    let bytes = api::json::to_vec(&object);
     let kind = Kind { group: &resource.group, version: &resource.version, kind: &resource.kind };
     let decoded = decode(&bytes, Media::Json, kind, Some(ty), options.field_validation)?;
     Ok(decoded.tell(ctx))

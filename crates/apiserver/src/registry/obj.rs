@@ -1,6 +1,6 @@
 //! Small accessors for objects as JSON.
 
-use api::{Object, Value};
+use api::{Object, Value, json};
 
 /// `metadata`, when it is an object.
 pub fn metadata(object: &Value) -> Option<&Object> {
@@ -45,10 +45,10 @@ pub fn managed_fields(object: &Value) -> Option<&Value> {
 
 /// Appends an object as JSON, without some fields of its metadata; gives where the text goes on behind the brace that
 /// opens the metadata.
-pub fn write_json(out: &mut Vec<u8>, object: &Value, left_out: &[&str]) -> Result<usize, serde_json::Error> {
+pub fn write_json(out: &mut Vec<u8>, object: &Value, left_out: &[&str]) -> usize {
     let Value::Object(fields) = object else {
-        serde_json::to_writer(out, object)?;
-        return Ok(0);
+        json::encode(out, object);
+        return 0;
     };
     let mut metadata_at = 0;
     out.push(b'{');
@@ -56,10 +56,10 @@ pub fn write_json(out: &mut Vec<u8>, object: &Value, left_out: &[&str]) -> Resul
         if i > 0 {
             out.push(b',');
         }
-        serde_json::to_writer(&mut *out, name)?;
+        json::encode_text(out, name);
         out.push(b':');
         let Some(metadata) = value.as_object().filter(|_| name == "metadata") else {
-            serde_json::to_writer(&mut *out, value)?;
+            json::encode(out, value);
             continue;
         };
         out.push(b'{');
@@ -68,14 +68,14 @@ pub fn write_json(out: &mut Vec<u8>, object: &Value, left_out: &[&str]) -> Resul
             if out.len() > metadata_at {
                 out.push(b',');
             }
-            serde_json::to_writer(&mut *out, name)?;
+            json::encode_text(out, name);
             out.push(b':');
-            serde_json::to_writer(&mut *out, value)?;
+            json::encode(out, value);
         }
         out.push(b'}');
     }
     out.push(b'}');
-    Ok(metadata_at)
+    metadata_at
 }
 
 /// The object's name.

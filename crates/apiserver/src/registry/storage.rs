@@ -75,10 +75,10 @@ struct Encoded {
 }
 
 impl Encoded {
-    fn of(object: &Value) -> Result<Encoded, serde_json::Error> {
+    fn of(object: &Value) -> Encoded {
         let mut out = Vec::with_capacity(USUAL_SIZE);
-        let metadata_at = obj::write_json(&mut out, object, &NOT_STORED)?;
-        Ok(Encoded { bytes: Bytes::from(out), metadata_at })
+        let metadata_at = obj::write_json(&mut out, object, &NOT_STORED);
+        Encoded { bytes: Bytes::from(out), metadata_at }
     }
 
     /// The object with its version, as an answer has it: with the line end that upstream's encoder writes.
@@ -216,7 +216,7 @@ impl Storage {
         key: &str,
         object: &mut Value,
     ) -> Result<Option<Bytes>, ApiError> {
-        let encoded = Encoded::of(object).map_err(ApiError::internal)?;
+        let encoded = Encoded::of(object);
         match self.write(key, Expect::Absent, resource, encoded.bytes.clone()).await? {
             Written::Done(revision) => {
                 self.note(key, revision);
@@ -236,7 +236,7 @@ impl Storage {
         revision: i64,
         object: &mut Value,
     ) -> Result<Result<Bytes, Option<Stored>>, ApiError> {
-        let encoded = Encoded::of(object).map_err(ApiError::internal)?;
+        let encoded = Encoded::of(object);
         match self.write(key, Expect::At(revision), resource, encoded.bytes.clone()).await? {
             Written::Done(revision) => {
                 self.note(key, revision);
@@ -286,13 +286,13 @@ mod tests {
             "apiVersion": "v1", "data": {"metadata": "x"}, "kind": "ConfigMap",
             "metadata": {"name": "a", "resourceVersion": "7", "selfLink": "/x"},
         });
-        let encoded = Encoded::of(&object).unwrap();
+        let encoded = Encoded::of(&object);
         let stored: Value = serde_json::from_slice(&encoded.bytes).unwrap();
         assert_eq!(stored["metadata"], json!({"name": "a"}));
         set_version(&mut object, 12);
         assert_eq!(serde_json::from_slice::<Value>(&encoded.answer(12)).unwrap(), object);
         assert!(encoded.answer(12).ends_with(b"}\n"));
-        let bare = Encoded::of(&json!({"metadata": {}})).unwrap();
+        let bare = Encoded::of(&json!({"metadata": {}}));
         assert_eq!(bare.answer(3), "{\"metadata\":{\"resourceVersion\":\"3\"}}\n");
     }
 }

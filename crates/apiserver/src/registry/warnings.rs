@@ -5,6 +5,8 @@ mod addresses;
 mod pods;
 mod volumes;
 
+use std::fmt;
+
 use api::Value;
 
 use super::obj;
@@ -177,7 +179,7 @@ fn stateful_set(out: &mut Vec<String>, object: &Value, changed: bool) {
     for (i, claim) in claims.into_iter().flatten().enumerate() {
         // Upstream's path is an odd one for updates.
         let below = if changed { ".Spec" } else { "" };
-        storage_request(out, &format!("spec.volumeClaimTemplates[{i}]{below}"), claim.get("spec"));
+        storage_request(out, format_args!("spec.volumeClaimTemplates[{i}]{below}"), claim.get("spec"));
     }
     if obj::number_at(object, "spec.revisionHistoryLimit").is_some_and(|n| n < 0) {
         out.push(
@@ -374,7 +376,7 @@ fn service(out: &mut Vec<String>, object: &Value) {
 }
 
 /// Amounts of bytes that are no whole number.
-fn fractional(out: &mut Vec<String>, path: &str, list: Option<&Value>, names: &[&str]) {
+fn fractional(out: &mut Vec<String>, path: impl fmt::Display, list: Option<&Value>, names: &[&str]) {
     for name in names {
         let Some(text) = list.and_then(|l| l.get(*name)).and_then(Value::as_str) else { continue };
         let amount = api::quantity::Quantity::parse(text).ok();
@@ -386,10 +388,10 @@ fn fractional(out: &mut Vec<String>, path: &str, list: Option<&Value>, names: &[
     }
 }
 
-fn storage_request(out: &mut Vec<String>, path: &str, spec: Option<&Value>) {
+fn storage_request(out: &mut Vec<String>, path: impl fmt::Display, spec: Option<&Value>) {
     let resources = spec.and_then(|s| s.get("resources"));
     for kind in ["requests", "limits"] {
         let list = resources.and_then(|r| r.get(kind));
-        fractional(out, &format!("{path}.resources.{kind}"), list, &["storage"]);
+        fractional(out, format_args!("{path}.resources.{kind}"), list, &["storage"]);
     }
 }

@@ -1,8 +1,7 @@
 //! Sets of field paths (`structured-merge-diff/fieldpath`).
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use api::field::go_quote;
@@ -14,12 +13,12 @@ const DEPTH_MAX: usize = MAX_VALUE_DEPTH - 6;
 
 /// A scalar with upstream's order: numbers, then strings, then booleans, then null.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scalar(pub Value);
+pub struct Scalar<'a>(pub Cow<'a, Value>);
 
-impl Eq for Scalar {}
+impl Eq for Scalar<'_> {}
 
-impl Ord for Scalar {
-    fn cmp(&self, other: &Scalar) -> Ordering {
+impl Ord for Scalar<'_> {
+    fn cmp(&self, other: &Scalar<'_>) -> Ordering {
         let rank = |v: &Value| match v {
             Value::Number(_) => 0,
             Value::String(_) => 1,
@@ -28,7 +27,7 @@ impl Ord for Scalar {
             Value::Object(_) => 4,
             Value::Null => 5,
         };
-        match (&self.0, &other.0) {
+        match (&*self.0, &*other.0) {
             (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
                 (Some(a), Some(b)) => a.cmp(&b),
                 _ => a.as_f64().unwrap_or_default().total_cmp(&b.as_f64().unwrap_or_default()),
@@ -40,43 +39,62 @@ impl Ord for Scalar {
     }
 }
 
-impl PartialOrd for Scalar {
-    fn partial_cmp(&self, other: &Scalar) -> Option<Ordering> {
+impl PartialOrd for Scalar<'_> {
+    fn partial_cmp(&self, other: &Scalar<'_>) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl fmt::Display for Scalar {
+impl fmt::Display for Scalar<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        let part = |value| Scalar(Cow::Borrowed(value)).to_string();
+        match &*self.0 {
             Value::String(text) => f.write_str(&go_quote(text)),
             Value::Array(items) => {
-                let items: Vec<String> = items.iter().map(|i| Scalar(i.clone()).to_string()).collect();
+                let items: Vec<String> = items.iter().map(part).collect();
                 write!(f, "[{}]", items.join(","))
             }
             // Upstream puts nothing around or between them.
             Value::Object(fields) => {
-                fields.iter().try_for_each(|(name, value)| write!(f, "{name}={}", Scalar(value.clone())))
+                fields.iter().try_for_each(|(name, value)| write!(f, "{name}={}", part(value)))
             }
             other => write!(f, "{other}"),
         }
     }
 }
 
-/// One step of a path. The order of the variants is upstream's.
+/// One step of a path. The order of the variants is upstream's. Names and values are mostly those of an object or of its
+/// entries, which are there longer: copying them took as long as all else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Element {
+pub enum Element<'a> {
     /// A field of an object: `.name`.
-    Field(String),
+    Field(Cow<'a, str>),
     /// An item of a list of type map, by its keys in order of name: `[name="c"]`.
-    Key(Vec<(String, Scalar)>),
+    Key(Vec<(Cow<'a, str>, Scalar<'a>)>),
     /// An item of a list of type set: `[="value"]`.
-    Value(Scalar),
+    Value(Scalar<'a>),
     /// An item of a list, by position.
     Index(usize),
 }
 
-impl Element {
+impl<'a> Element<'a> {
+    /// A field of an object.
+    pub fn field(name: &'a str) -> Element<'a> {
+        Element::Field(Cow::Borrowed(name))
+    }
+
+    /// The same with everything of its own.
+    pub fn into_owned(self) -> Element<'static> {
+        let text = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        let scalar = |scalar: Scalar<'a>| Scalar(Cow::Owned(scalar.0.into_owned()));
+        match self {
+            Element::Field(name) => Element::Field(text(name)),
+            Element::Key(keys) => Element::Key(keys.into_iter().map(|(k, v)| (text(k), scalar(v))).collect()),
+            Element::Value(value) => Element::Value(scalar(value)),
+            Element::Index(index) => Element::Index(index),
+        }
+    }
+
     /// The key of this element in `FieldsV1`: `f:name`, `k:{"name":"c"}`, `v:"x"`, `i:0`.
     fn encode(&self) -> String {
         match self {
@@ -89,7 +107,7 @@ impl Element {
                     }
                     push_json(&mut out, key);
                     out.push(':');
-                    push_json(&mut out, &value.0);
+                    push_json(&mut out, &*value.0);
                 }
                 out.push('}');
                 out
@@ -99,22 +117,23 @@ impl Element {
         }
     }
 
-    fn decode(text: &str) -> Option<Element> {
+    fn decode(text: &'a str) -> Option<Element<'a>> {
         let (kind, rest) = text.split_once(':')?;
+        let scalar = |value| Scalar(Cow::Owned(value));
         match kind {
-            "f" => Some(Element::Field(rest.to_owned())),
+            "f" => Some(Element::field(rest)),
             "k" => {
                 let fields: Object = serde_json::from_str(rest).ok()?;
-                Some(Element::Key(fields.into_iter().map(|(k, v)| (k, Scalar(v))).collect()))
+                Some(Element::Key(fields.into_iter().map(|(k, v)| (Cow::Owned(k), scalar(v))).collect()))
             }
-            "v" => Some(Element::Value(Scalar(serde_json::from_str(rest).ok()?))),
+            "v" => Some(Element::Value(scalar(serde_json::from_str(rest).ok()?))),
             "i" => Some(Element::Index(rest.parse().ok()?)),
             _ => None,
         }
     }
 }
 
-impl fmt::Display for Element {
+impl fmt::Display for Element<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Element::Field(name) => write!(f, ".{name}"),
@@ -133,138 +152,209 @@ fn push_json<T: serde::Serialize + ?Sized>(out: &mut String, value: &T) {
     out.push_str(&serde_json::to_string(value).unwrap_or_default());
 }
 
-/// A set of paths: those that end here, and those that go on below an element.
+/// A set of paths: those that end here, and those that go on below an element. Both are sorted lists, as upstream has them:
+/// most sets are small and are made in order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Set {
+pub struct Set<'a> {
     /// Paths of one element.
-    pub members: BTreeSet<Element>,
+    members: Vec<Element<'a>>,
     /// Longer paths, by their first element; never an empty set.
-    pub children: BTreeMap<Element, Set>,
+    children: Vec<(Element<'a>, Set<'a>)>,
 }
 
-impl Set {
+/// Where an element stands in a sorted list, or belongs.
+fn place<T>(list: &[T], element: &Element<'_>, of: impl Fn(&T) -> &Element<'_>) -> Result<usize, usize> {
+    match list.last() {
+        // What comes in order comes last.
+        Some(last) if of(last) < element => Err(list.len()),
+        None => Err(0),
+        _ => list.binary_search_by(|item| of(item).cmp(element)),
+    }
+}
+
+impl<'a> Set<'a> {
+    /// A set of these paths, in whichever order.
+    pub fn new(members: Vec<Element<'a>>, children: Vec<(Element<'a>, Set<'a>)>) -> Set<'a> {
+        let mut set = Set { members, children };
+        set.members.sort();
+        set.members.dedup();
+        set.children.sort_by(|(a, _), (b, _)| a.cmp(b));
+        set.children.dedup_by(|(next, below), (element, all)| {
+            let same = next == element;
+            if same {
+                all.extend(std::mem::take(below));
+            }
+            same
+        });
+        set
+    }
+
     /// Adds a path; the empty path is nothing.
-    pub fn insert(&mut self, path: &[Element]) {
+    pub fn insert(&mut self, path: &[Element<'a>]) {
         match path {
             [] => {}
-            [last] => {
-                self.members.insert(last.clone());
+            [last] => self.add(last.clone()),
+            [first, rest @ ..] => {
+                let mut below = Set::default();
+                below.insert(rest);
+                self.merge_below(first.clone(), below);
             }
-            [first, rest @ ..] => self.children.entry(first.clone()).or_default().insert(rest),
         }
+    }
+
+    /// Adds a path of one element.
+    pub fn add(&mut self, element: Element<'a>) {
+        if let Err(at) = self.member(&element) {
+            self.members.insert(at, element);
+        }
+    }
+
+    /// Adds the paths of a set below an element.
+    fn merge_below(&mut self, element: Element<'a>, below: Set<'a>) {
+        match self.child(&element) {
+            Ok(at) => self.children[at].1.extend(below),
+            Err(at) => self.children.insert(at, (element, below)),
+        }
+    }
+
+    fn member(&self, element: &Element<'_>) -> Result<usize, usize> {
+        place(&self.members, element, |member| member)
+    }
+
+    fn child(&self, element: &Element<'_>) -> Result<usize, usize> {
+        place(&self.children, element, |(child, _)| child)
     }
 
     /// Whether no path is in the set.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.children.values().all(Set::is_empty)
+        self.members.is_empty() && self.children.iter().all(|(_, below)| below.is_empty())
     }
 
     /// Whether this very path is in the set.
-    pub fn has(&self, element: &Element) -> bool {
-        self.members.contains(element)
+    pub fn has(&self, element: &Element<'_>) -> bool {
+        self.member(element).is_ok()
+    }
+
+    /// The paths below an element, if there are any.
+    pub fn below(&self, element: &Element<'_>) -> Option<&Set<'a>> {
+        let at = self.child(element).ok()?;
+        Some(&self.children[at].1).filter(|below| !below.is_empty())
+    }
+
+    /// The elements that are paths by themselves.
+    pub fn members(&self) -> &[Element<'a>] {
+        &self.members
+    }
+
+    /// The elements that paths go on below, with those paths.
+    pub fn children(&self) -> &[(Element<'a>, Set<'a>)] {
+        &self.children
     }
 
     /// Whether the other set has all paths of this one.
-    pub fn within(&self, other: &Set) -> bool {
-        self.members.is_subset(&other.members)
-            && self
-                .children
-                .iter()
-                .all(|(e, c)| c.is_empty() || other.children.get(e).is_some_and(|o| c.within(o)))
+    pub fn within(&self, other: &Set<'_>) -> bool {
+        self.members.iter().all(|member| other.has(member))
+            && self.children.iter().all(|(e, c)| c.is_empty() || other.below(e).is_some_and(|o| c.within(o)))
     }
 
     /// Puts an element in, itself or what is below it; it was not there before.
-    pub(crate) fn attach(&mut self, element: Element, itself: bool, below: Set) {
+    pub(crate) fn attach(&mut self, element: Element<'a>, itself: bool, below: Set<'a>) {
         if below.is_empty() {
             if itself {
-                self.members.insert(element);
+                self.add(element);
             }
             return;
         }
         if itself {
-            self.members.insert(element.clone());
+            self.add(element.clone());
         }
-        self.children.insert(element, below);
+        self.merge_below(element, below);
     }
 
     /// Adds the paths of another set.
-    pub fn extend(&mut self, other: Set) {
-        if self.members.is_empty() {
-            self.members = other.members;
-        } else {
-            self.members.extend(other.members);
+    pub fn extend(&mut self, other: Set<'a>) {
+        let Set { mut members, mut children } = std::mem::take(self);
+        if members.is_empty() && children.is_empty() {
+            *self = other;
+            return;
         }
-        for (element, child) in other.children {
-            match self.children.entry(element) {
-                Entry::Vacant(free) => {
-                    free.insert(child);
-                }
-                Entry::Occupied(mut own) => own.get_mut().extend(child),
-            }
-        }
+        members.extend(other.members);
+        children.extend(other.children);
+        // Sorting finds that these are two sorted lists.
+        *self = Set::new(members, children);
     }
 
     /// Takes out the paths that the other set has.
-    pub fn subtract(&mut self, other: &Set) {
-        for member in &other.members {
-            self.members.remove(member);
-        }
-        for (element, child) in &other.children {
-            self.below(element, |own| own.subtract(child));
-        }
+    pub fn subtract(&mut self, other: &Set<'_>) {
+        self.take_out(other, false);
     }
 
     /// As [`Set::subtract`], and a member of the other takes everything below it along.
-    pub fn subtract_recursive(&mut self, other: &Set) {
-        for member in &other.members {
-            self.members.remove(member);
-            self.children.remove(member);
-        }
-        for (element, child) in &other.children {
-            self.below(element, |own| own.subtract_recursive(child));
-        }
+    pub fn subtract_recursive(&mut self, other: &Set<'_>) {
+        self.take_out(other, true);
     }
 
-    /// Changes what is below an element.
-    fn below(&mut self, element: &Element, change: impl FnOnce(&mut Set)) {
-        if let Some(own) = self.children.get_mut(element) {
-            change(own);
-            if own.is_empty() {
-                self.children.remove(element);
-            }
+    fn take_out(&mut self, other: &Set<'_>, recursive: bool) {
+        if !other.members.is_empty() {
+            self.members.retain(|member| !other.has(member));
+        }
+        if recursive && !other.members.is_empty() {
+            self.children.retain(|(element, _)| !other.has(element));
+        }
+        if !other.children.is_empty() {
+            self.children.retain_mut(|(element, own)| match other.below(element) {
+                Some(below) => {
+                    own.take_out(below, recursive);
+                    !own.is_empty()
+                }
+                None => true,
+            });
         }
     }
 
     /// The paths of either set.
-    pub fn union(&self, other: &Set) -> Set {
+    #[must_use]
+    pub fn union(&self, other: &Set<'a>) -> Set<'a> {
         let mut result = self.clone();
         result.extend(other.clone());
         result
     }
 
     /// The paths of both sets.
-    pub fn intersection(&self, other: &Set) -> Set {
+    #[must_use]
+    pub fn intersection(&self, other: &Set<'_>) -> Set<'a> {
         let children = self
             .children
             .iter()
-            .filter_map(|(e, c)| Some((e.clone(), c.intersection(other.children.get(e)?))))
+            .filter_map(|(e, c)| Some((e.clone(), c.intersection(other.below(e)?))))
             .filter(|(_, c)| !c.is_empty())
             .collect();
-        Set { members: self.members.intersection(&other.members).cloned().collect(), children }
+        Set { members: self.members.iter().filter(|m| other.has(m)).cloned().collect(), children }
     }
 
     /// The paths of this set that the other lacks.
-    pub fn difference(&self, other: &Set) -> Set {
+    #[must_use]
+    pub fn difference(&self, other: &Set<'_>) -> Set<'a> {
         let mut result = self.clone();
         result.subtract(other);
         result
     }
 
     /// As [`Set::difference`], and a member of the other takes everything below it along.
-    pub fn recursive_difference(&self, other: &Set) -> Set {
+    #[must_use]
+    pub fn recursive_difference(&self, other: &Set<'_>) -> Set<'a> {
         let mut result = self.clone();
         result.subtract_recursive(other);
         result
+    }
+
+    /// The same set with everything of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Set<'static> {
+        Set {
+            members: self.members.into_iter().map(Element::into_owned).collect(),
+            children: self.children.into_iter().map(|(e, c)| (e.into_owned(), c.into_owned())).collect(),
+        }
     }
 
     /// Every path as text, members before what is below them, as upstream's messages list them.
@@ -283,49 +373,43 @@ impl Set {
 
     /// The set as `FieldsV1`. What lies deeper than [`DEPTH_MAX`] is owned as a whole.
     pub fn encode(&self) -> Value {
-        Value::Object(self.encode_fields(DEPTH_MAX))
+        Value::Object(self.encode_fields(DEPTH_MAX, false))
     }
 
-    fn encode_fields(&self, depth: usize) -> Object {
+    /// `itself`: the path to this set is owned, too.
+    fn encode_fields(&self, depth: usize, itself: bool) -> Object {
         let none = || Value::Object(Object::new());
-        let mut fields = Object::new();
-        for member in &self.members {
-            if !self.children.contains_key(member) {
-                fields.insert(member.encode(), none());
-            }
-        }
+        let mut fields = Vec::with_capacity(self.members.len() + self.children.len() + 1);
+        fields.extend(itself.then(|| (".".to_owned(), none())));
+        let mut members = self.members.iter().peekable();
         for (element, child) in &self.children {
-            let Some(depth) = depth.checked_sub(1) else {
-                fields.insert(element.encode(), none());
-                continue;
-            };
-            let mut below = child.encode_fields(depth);
-            if self.members.contains(element) {
-                below.insert(".".to_owned(), none());
+            while let Some(member) = members.next_if(|member| *member < element) {
+                fields.push((member.encode(), none()));
             }
-            fields.insert(element.encode(), Value::Object(below));
+            let itself = members.next_if(|member| *member == element).is_some();
+            let deeper = depth.checked_sub(1);
+            let below = deeper.map_or_else(Object::new, |depth| child.encode_fields(depth, itself));
+            fields.push((element.encode(), Value::Object(below)));
         }
-        fields
+        fields.extend(members.map(|member| (member.encode(), none())));
+        fields.into_iter().collect()
     }
 
     /// Reads `FieldsV1`; `None` when it is malformed.
-    pub fn decode(fields: &Object) -> Option<Set> {
-        let mut set = Set::default();
-        for (key, below) in fields {
-            if key == "." {
-                continue;
-            }
+    pub fn decode(fields: &'a Object) -> Option<Set<'a>> {
+        let (mut members, mut children) = (Vec::new(), Vec::new());
+        for (key, below) in fields.iter().filter(|(key, _)| *key != ".") {
             let element = Element::decode(key)?;
             let below = below.as_object()?;
             if below.is_empty() || below.contains_key(".") {
-                set.members.insert(element.clone());
+                members.push(element.clone());
             }
-            let child = Set::decode(below)?;
-            if !child.is_empty() {
-                set.children.insert(element, child);
+            let below = Set::decode(below)?;
+            if !below.is_empty() {
+                children.push((element, below));
             }
         }
-        Some(set)
+        Some(Set::new(members, children))
     }
 }
 
@@ -334,8 +418,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn set(fields: Value) -> Set {
-        Set::decode(fields.as_object().unwrap()).unwrap()
+    fn set(fields: Value) -> Set<'static> {
+        Set::decode(fields.as_object().unwrap()).unwrap().into_owned()
     }
 
     #[test]

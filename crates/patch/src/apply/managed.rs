@@ -37,17 +37,17 @@ impl ManagerId {
 
 /// What a manager owns.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Owned {
+pub struct Owned<'a> {
     /// The version in which the paths are written.
     pub version: String,
     /// RFC 3339, when the manager last changed something.
     pub time: Option<String>,
     /// The fields.
-    pub set: Set,
+    pub set: Set<'a>,
 }
 
 /// All managers of an object.
-pub type Managers = BTreeMap<ManagerId, Owned>;
+pub type Managers<'a> = BTreeMap<ManagerId, Owned<'a>>;
 
 /// A client that sends an empty list, or one empty entry, wants the managers forgotten.
 pub fn is_reset(entries: Option<&Value>) -> bool {
@@ -59,7 +59,7 @@ pub fn is_reset(entries: Option<&Value>) -> bool {
 }
 
 /// Reads the entries; `None` when one of them is malformed.
-pub fn decode(entries: Option<&Value>) -> Option<Managers> {
+pub fn decode(entries: Option<&Value>) -> Option<Managers<'_>> {
     let mut managers = Managers::new();
     for entry in entries.and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -89,8 +89,8 @@ pub fn decode(entries: Option<&Value>) -> Option<Managers> {
 }
 
 /// Writes the entries in upstream's order: appliers first, then by time, name, version and subresource.
-pub fn encode(managers: &Managers) -> Option<Value> {
-    let mut list: Vec<(&ManagerId, &Owned)> = managers.iter().collect();
+pub fn encode(managers: &Managers<'_>) -> Option<Value> {
+    let mut list: Vec<(&ManagerId, &Owned<'_>)> = managers.iter().collect();
     list.sort_by(|(a, x), (b, y)| {
         (!a.applies, &x.time, &a.name, &x.version, &a.subresource).cmp(&(
             !b.applies,
@@ -104,7 +104,7 @@ pub fn encode(managers: &Managers) -> Option<Value> {
     if entries.is_empty() { None } else { Some(entries.into()) }
 }
 
-fn encode_entry(id: &ManagerId, owned: &Owned) -> Value {
+fn encode_entry(id: &ManagerId, owned: &Owned<'_>) -> Value {
     let mut entry = Object::new();
     let mut set = |name: &str, value: Value| entry.insert(name.to_owned(), value);
     set("apiVersion", owned.version.as_str().into());
@@ -133,7 +133,8 @@ mod tests {
             "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}});
         let apply = json!({"manager": "b", "operation": "Apply", "apiVersion": "v1", "time": "2026-01-02T00:00:00Z",
             "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}, "subresource": "status"});
-        let managers = decode(Some(&json!([update, apply]))).unwrap();
+        let entries = json!([update, apply]);
+        let managers = decode(Some(&entries)).unwrap();
         assert_eq!(encode(&managers), Some(json!([apply, update])));
     }
 

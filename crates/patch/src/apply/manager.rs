@@ -46,7 +46,7 @@ pub struct Request<'a, V> {
     /// The field manager, or the start of the user agent.
     pub manager: &'a str,
     /// Fields that this endpoint resets, and that nobody comes to own through it (`GetResetFields`).
-    pub reset: &'a Set,
+    pub reset: &'a Set<'a>,
     /// A new object of the version, as Go makes it: nobody owns what it has already.
     pub empty: &'a Object,
     /// RFC 3339.
@@ -90,13 +90,13 @@ pub fn update<V: Versions>(live: &Object, new: &mut Object, request: &Request<'_
     }
 }
 
-fn update_managers<V: Versions>(
-    live: &Object,
-    new: &Object,
-    managers: Managers,
+fn update_managers<'a, V: Versions>(
+    live: &'a Object,
+    new: &'a Object,
+    managers: Managers<'a>,
     id: ManagerId,
     request: &Request<'_, V>,
-) -> Option<Managers> {
+) -> Option<Managers<'a>> {
     let (mut managers, comparison) = change(live, new, managers, None, true, request).ok()?;
     if comparison.misfit {
         // Upstream then forgets who managed what.
@@ -204,19 +204,19 @@ fn check<S: TypeSchema>(
     Err(ApiError::new(500, "", format!("{how} ({}){into}: {text}", describe(object))))
 }
 
-type Conflicts = Vec<(ManagerId, Set)>;
+type Conflicts<'a> = Vec<(ManagerId, Set<'a>)>;
 
 /// The new object, who manages it, and whether the one that lives (or the new one) does not fit its type.
-type Applied = (Object, Managers, bool);
+type Applied<'a> = (Object, Managers<'a>, bool);
 
-fn apply_managed<V: Versions>(
+fn apply_managed<'a, V: Versions>(
     live: &Object,
-    config: &Object,
+    config: &'a Object,
     schema: &V::Schema,
-    mut managers: Managers,
+    mut managers: Managers<'a>,
     force: bool,
     request: &Request<'_, V>,
-) -> Result<Applied, Conflicts> {
+) -> Result<Applied<'a>, Conflicts<'a>> {
     let id = request.id(true);
     let merged = typed::merge(live, config, schema);
     let last = managers.get(&id).cloned();
@@ -229,7 +229,7 @@ fn apply_managed<V: Versions>(
         }
         _ => merged,
     };
-    let (mut managers, comparison) = change(live, &new, managers, Some(&id), force, request)?;
+    let (mut managers, Comparison { misfit, .. }) = change(live, &new, managers, Some(&id), force, request)?;
     let changed = *live != new;
     if let Some(owned) = managers.get_mut(&id) {
         owned.set.subtract(&OWN_METADATA);
@@ -240,14 +240,14 @@ fn apply_managed<V: Versions>(
             managers.remove(&id);
         }
     }
-    Ok((new, managers, comparison.misfit))
+    Ok((new, managers, misfit))
 }
 
 /// Whether all that `last` owned is still owned, so that [`prune`] would take nothing away. It is sure only where nothing is
 /// converted and each owned path has its way owned as well; then most of an apply's work is saved.
 fn gives_up_nothing<V: Versions>(
-    last: &Owned,
-    managers: &Managers,
+    last: &Owned<'_>,
+    managers: &Managers<'_>,
     schema: &V::Schema,
     request: &Request<'_, V>,
 ) -> bool {
@@ -260,8 +260,8 @@ fn gives_up_nothing<V: Versions>(
 /// Takes away what `last` owned and nobody owns any more.
 fn prune<V: Versions>(
     merged: &Object,
-    managers: &Managers,
-    last: &Owned,
+    managers: &Managers<'_>,
+    last: &Owned<'_>,
     request: &Request<'_, V>,
 ) -> Object {
     let versions = request.versions;
@@ -272,7 +272,7 @@ fn prune<V: Versions>(
     let last_set = typed::ensure_named_fields(&last.set, &schema);
     let mut pruned = typed::remove(&at_last, &last_set, &schema);
     // Other managers keep what they own, in whichever version they named it.
-    let mut by_version: Vec<(&str, Set)> = Vec::new();
+    let mut by_version: Vec<(&str, Set<'_>)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for owned in managers.values() {
         let at = *places.entry(&owned.version).or_insert_with(|| {
@@ -307,21 +307,21 @@ fn prune<V: Versions>(
 }
 
 /// Takes changed fields away from the other managers, or reports them as conflicts (`Updater.update`).
-fn change<V: Versions>(
-    live: &Object,
-    new: &Object,
-    mut managers: Managers,
+fn change<'m, 'o, V: Versions>(
+    live: &'o Object,
+    new: &'o Object,
+    mut managers: Managers<'m>,
     workflow: Option<&ManagerId>,
     force: bool,
     request: &Request<'_, V>,
-) -> Result<(Managers, Comparison), Conflicts> {
-    let compare_in = |version: &str| -> Option<Comparison> {
+) -> Result<(Managers<'m>, Comparison<'o>), Conflicts<'m>> {
+    let compare_in = |version: &str| -> Option<Comparison<'o>> {
         let schema = request.versions.schema(version)?;
         let comparison = if version == request.version {
             typed::compare(live, new, &schema)
         } else {
-            let live = request.versions.convert(live, request.version, version)?;
-            typed::compare(&live, &request.versions.convert(new, request.version, version)?, &schema)
+            let in_version = |object| request.versions.convert(object, request.version, version);
+            typed::compare(&in_version(live)?, &in_version(new)?, &schema).into_owned()
         };
         let mut comparison = comparison.exclude(request.reset);
         // An update's live object may still carry them.
@@ -330,7 +330,7 @@ fn change<V: Versions>(
     };
     let comparison = compare_in(request.version).unwrap_or_default();
     // The differences in the versions of other managers, and the changed fields of each.
-    let mut known: HashMap<String, Option<(Comparison, Set)>> = HashMap::new();
+    let mut known: HashMap<String, Option<(Comparison<'_>, Set<'_>)>> = HashMap::new();
     let mut conflicts = Conflicts::new();
     // A new object has no managers yet.
     let changed = if managers.is_empty() { Set::default() } else { comparison.changed() };
@@ -357,7 +357,7 @@ fn change<V: Versions>(
     if !force && !conflicts.is_empty() {
         return Err(conflicts);
     }
-    let conflicts: HashMap<ManagerId, Set> = conflicts.into_iter().collect();
+    let conflicts: HashMap<ManagerId, Set<'_>> = conflicts.into_iter().collect();
     managers.retain(|id, owned| {
         if Some(id) == workflow {
             return true;
@@ -380,7 +380,7 @@ fn change<V: Versions>(
 }
 
 /// Folds the oldest updaters of a version together when there are too many (`capManagersManager`).
-fn cap(managers: &mut Managers) {
+fn cap(managers: &mut Managers<'_>) {
     let mut updaters: Vec<(ManagerId, Option<String>)> =
         managers.iter().filter(|(id, _)| !id.applies).map(|(id, o)| (id.clone(), o.time.clone())).collect();
     let mut excess = updaters.len().saturating_sub(UPDATE_MANAGERS_MAX);
@@ -412,10 +412,10 @@ fn cap(managers: &mut Managers) {
 }
 
 /// What every object has and nobody owns (`stripMetaManager`).
-static OWN_METADATA: LazyLock<Set> = LazyLock::new(|| {
+static OWN_METADATA: LazyLock<Set<'static>> = LazyLock::new(|| {
     let mut set = Set::default();
     for name in ["apiVersion", "kind", "metadata"] {
-        set.insert(&[field(name)]);
+        set.add(Element::field(name));
     }
     for name in [
         "name",
@@ -428,20 +428,16 @@ static OWN_METADATA: LazyLock<Set> = LazyLock::new(|| {
         "managedFields",
         "resourceVersion",
     ] {
-        set.insert(&[field("metadata"), field(name)]);
+        set.insert(&[Element::field("metadata"), Element::field(name)]);
     }
     set
 });
 
-static MANAGED_FIELDS: LazyLock<Set> = LazyLock::new(|| {
+static MANAGED_FIELDS: LazyLock<Set<'static>> = LazyLock::new(|| {
     let mut set = Set::default();
-    set.insert(&[field("metadata"), field("managedFields")]);
+    set.insert(&[Element::field("metadata"), Element::field("managedFields")]);
     set
 });
-
-fn field(name: &str) -> Element {
-    Element::Field(name.to_owned())
-}
 
 fn entries(object: &Object) -> Option<&Value> {
     object.get("metadata").and_then(|m| m.get("managedFields"))
@@ -479,12 +475,13 @@ fn set_last_applied(object: &mut Object, config: &Object) {
 }
 
 /// The fields of the last client-side apply that are still as it set them.
-fn last_applied_set<S: TypeSchema>(live: &Object, schema: &S) -> Set {
+fn last_applied_set<S: TypeSchema>(live: &Object, schema: &S) -> Set<'static> {
     let Some(Ok(last)) = last_applied(live).map(serde_json::from_str::<Object>) else {
         return Set::default();
     };
     let comparison = typed::compare(&last, live, schema);
-    typed::field_set(&last, schema).difference(&comparison.changed()).difference(&comparison.removed)
+    let set = typed::field_set(&last, schema);
+    set.difference(&comparison.changed()).difference(&comparison.removed).into_owned()
 }
 
 /// How upstream names an object in its errors: `namespace/name; group/version, Kind=kind`.
@@ -498,11 +495,11 @@ pub fn describe(object: &Object) -> String {
     format!("{}/{}; {group}/{version}, Kind={}", meta("namespace"), meta("name"), text("kind"))
 }
 
-fn conflict_error(conflicts: &Conflicts) -> ApiError {
+fn conflict_error(conflicts: &Conflicts<'_>) -> ApiError {
     let mut causes = Vec::new();
     let mut lines = Vec::new();
     // In the order of what identifies managers, written as JSON: the name, then whether it applies, then the version.
-    let mut conflicts: Vec<&(ManagerId, Set)> = conflicts.iter().collect();
+    let mut conflicts: Vec<&(ManagerId, Set<'_>)> = conflicts.iter().collect();
     conflicts.sort_by_cached_key(|(id, _)| {
         (format!("{}\"", id.name), !id.applies, id.version.clone(), id.subresource.clone())
     });

@@ -10,30 +10,30 @@ use super::managed::{self, ManagerId, Managers, Owned};
 pub const VERSION: &str = "autoscaling/v1";
 
 /// Where each version of the object keeps the number; a version without a scale keeps none.
-pub type Paths = [(String, Option<Vec<Element>>)];
+pub type Paths<'a> = [(String, Option<Vec<Element<'a>>>)];
 
-fn one(path: &[Element]) -> Set {
+fn one<'a>(path: &[Element<'a>]) -> Set<'a> {
     let mut set = Set::default();
     set.insert(path);
     set
 }
 
-fn replicas() -> Set {
-    one(&[Element::Field("spec".to_owned()), Element::Field("replicas".to_owned())])
+fn replicas() -> Set<'static> {
+    one(&[Element::field("spec"), Element::field("replicas")])
 }
 
-fn owns(set: &Set, path: &Set) -> bool {
+fn owns(set: &Set<'_>, path: &Set<'_>) -> bool {
     !set.intersection(path).is_empty()
 }
 
 /// Where a version keeps the number; the outer `None` is a version that is not known.
-fn path_of(paths: &Paths, version: &str) -> Option<Option<Set>> {
+fn path_of<'a>(paths: &Paths<'a>, version: &str) -> Option<Option<Set<'a>>> {
     let (_, path) = paths.iter().find(|(v, _)| v == version)?;
     Some(path.as_deref().map(one))
 }
 
 /// The entries of the scale: of the object's managers, those that own the number.
-pub fn to_scale(entries: Option<&Value>, paths: &Paths) -> Option<Value> {
+pub fn to_scale(entries: Option<&Value>, paths: &Paths<'_>) -> Option<Value> {
     let mut managers = Managers::new();
     for (id, owned) in managed::decode(entries)? {
         let Some(Some(path)) = path_of(paths, &owned.version) else { continue };
@@ -52,7 +52,7 @@ pub fn to_object(
     entries: Option<&Value>,
     scale: Option<&Value>,
     version: &str,
-    paths: &Paths,
+    paths: &Paths<'_>,
 ) -> Option<Value> {
     let mut managers = Managers::new();
     let mut of_scale = managed::decode(scale).unwrap_or_default();
@@ -81,9 +81,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn paths() -> Vec<(String, Option<Vec<Element>>)> {
-        let field = |name: &str| Element::Field(name.to_owned());
-        vec![("apps/v1".to_owned(), Some(vec![field("spec"), field("replicas")]))]
+    fn paths() -> Vec<(String, Option<Vec<Element<'static>>>)> {
+        vec![("apps/v1".to_owned(), Some(vec![Element::field("spec"), Element::field("replicas")]))]
     }
 
     fn entry(manager: &str, version: &str, fields: Value) -> Value {

@@ -1,7 +1,7 @@
 //! What a schema makes of an object (`structured-merge-diff/typed`): validation, field sets, comparison, merging and
 //! removal of fields.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use api::{Object, Value};
 
@@ -19,7 +19,7 @@ pub use validate::{Twins, validate};
 
 /// How the values of a type are owned.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
+pub enum Shape<'s> {
     /// A scalar, checked to be of this kind.
     Scalar(ScalarKind),
     /// A list that is owned as a whole.
@@ -27,7 +27,7 @@ pub enum Shape {
     /// A list of scalars, each owned by itself.
     SetList,
     /// A list of objects, each owned by itself under these keys; a key may have a default.
-    MapList(Vec<(String, Option<Value>)>),
+    MapList(Vec<KeyField<'s>>),
     /// An object that is owned as a whole.
     AtomicMap,
     /// An object whose fields are owned one by one.
@@ -36,6 +36,15 @@ pub enum Shape {
     Opaque,
     /// The schema says nothing: scalars are scalars, lists are atomic, objects are not.
     Deduced,
+}
+
+/// A field that tells the items of a list apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyField<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// Its value where an item lacks it.
+    pub default: Option<Value>,
 }
 
 /// What a scalar may be.
@@ -54,7 +63,7 @@ pub enum ScalarKind {
 /// A type, as server-side apply asks for it.
 pub trait TypeSchema: Clone {
     /// How its values are owned.
-    fn shape(&self) -> Shape;
+    fn shape(&self) -> Shape<'_>;
     /// The type of an object's field that the schema declares.
     fn field(&self, name: &str) -> Option<Self>;
     /// The type of a list's items, or of the entries of an object without declared fields.
@@ -67,13 +76,13 @@ fn child<S: TypeSchema>(schema: &S, name: &str) -> Option<S> {
 }
 
 /// What to do with a value, the schema's shape and the value's own type taken together.
-enum Atom {
+enum Atom<'s> {
     Leaf,
-    List(Option<Vec<(String, Option<Value>)>>),
+    List(Option<Vec<KeyField<'s>>>),
     Map,
 }
 
-fn atom<S: TypeSchema>(schema: &S, value: Option<&Value>) -> Atom {
+fn atom<'s, S: TypeSchema>(schema: &'s S, value: Option<&Value>) -> Atom<'s> {
     match (schema.shape(), value) {
         (Shape::SetList, Some(Value::Array(_)) | None) => Atom::List(None),
         (Shape::MapList(keys), Some(Value::Array(_)) | None) => Atom::List(Some(keys)),
@@ -83,7 +92,7 @@ fn atom<S: TypeSchema>(schema: &S, value: Option<&Value>) -> Atom {
 }
 
 /// The path element of a list item; the text says why it has none.
-fn item_element(keys: Option<&[(String, Option<Value>)]>, item: &Value) -> Result<Element, String> {
+fn item_element<'a>(keys: Option<&[KeyField<'_>]>, item: &'a Value) -> Result<Element<'a>, String> {
     let Some(keys) = keys else {
         return match item {
             Value::Object(_) => {
@@ -93,7 +102,7 @@ fn item_element(keys: Option<&[(String, Option<Value>)]>, item: &Value) -> Resul
             Value::Null => {
                 Err("associative list without keys has an element that's an explicit null".to_owned())
             }
-            scalar => Ok(Element::Value(Scalar(scalar.clone()))),
+            scalar => Ok(Element::Value(Scalar(Cow::Borrowed(scalar)))),
         };
     };
     let Value::Object(fields) = item else {
@@ -103,14 +112,14 @@ fn item_element(keys: Option<&[(String, Option<Value>)]>, item: &Value) -> Resul
             "associative list with keys may not have non-map elements".to_owned()
         });
     };
-    let mut found: Vec<(String, Scalar)> = keys
-        .iter()
-        .filter_map(|(key, default)| {
-            Some((key.clone(), Scalar(fields.get(key).or(default.as_ref())?.clone())))
-        })
-        .collect();
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        let own = fields.get_key_value(key.name).map(|(name, value)| (name.into(), Cow::Borrowed(value)));
+        let default = || Some((key.name.to_owned().into(), Cow::Owned(key.default.clone()?)));
+        found.extend(own.or_else(default).map(|(name, value)| (name, Scalar(value))));
+    }
     if found.is_empty() {
-        let names: Vec<String> = keys.iter().map(|(k, _)| api::field::go_quote(k)).collect();
+        let names: Vec<String> = keys.iter().map(|key| api::field::go_quote(key.name)).collect();
         return Err(format!(
             "associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
             names.join(" ")
@@ -120,15 +129,35 @@ fn item_element(keys: Option<&[(String, Option<Value>)]>, item: &Value) -> Resul
     Ok(Element::Key(found))
 }
 
+/// The items of a list by their elements, in the order of those: each with the place of its first, and whether there are
+/// more. Items without an element are left out.
+fn by_element<'a>(
+    items: &'a [Value],
+    keys: Option<&[KeyField<'_>]>,
+) -> impl Iterator<Item = (Element<'a>, &'a Value, bool)> {
+    let mut elements: Vec<(Element<'a>, &Value)> =
+        items.iter().filter_map(|item| Some((item_element(keys, item).ok()?, item))).collect();
+    elements.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut elements = elements.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let (element, item) = elements.next()?;
+        let mut again = false;
+        while elements.next_if(|(next, _)| *next == element).is_some() {
+            again = true;
+        }
+        Some((element, item, again))
+    })
+}
+
 /// The fields that an object sets.
-pub fn field_set<S: TypeSchema>(object: &Object, schema: &S) -> Set {
+pub fn field_set<'a, S: TypeSchema>(object: &'a Object, schema: &S) -> Set<'a> {
     let mut set = Set::default();
     collect_fields(object, schema, &mut set);
     set
 }
 
 /// Collects what is set below a value; gives whether its own path is set, too.
-fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, below: &mut Set) -> bool {
+fn collect<'a, S: TypeSchema>(value: &'a Value, schema: Option<S>, below: &mut Set<'a>) -> bool {
     let Some(schema) = schema else { return true };
     match (atom(&schema, Some(value)), value) {
         (Atom::Map, Value::Object(fields)) => {
@@ -136,19 +165,12 @@ fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, below: &mut Set) -> 
             false
         }
         (Atom::List(keys), Value::Array(items)) => {
-            let elements: Vec<Option<Element>> =
-                items.iter().map(|i| item_element(keys.as_deref(), i).ok()).collect();
-            let mut counts: BTreeMap<&Element, usize> = BTreeMap::new();
-            for element in elements.iter().flatten() {
-                *counts.entry(element).or_default() += 1;
-            }
-            for (item, element) in items.iter().zip(&elements) {
-                let Some(element) = element else { continue };
+            for (element, item, again) in by_element(items, keys.as_deref()) {
                 let mut inside = Set::default();
-                if counts.get(element) == Some(&1) {
+                if !again {
                     collect(item, schema.element(), &mut inside);
                 }
-                below.attach(element.clone(), true, inside);
+                below.attach(element, true, inside);
             }
             false
         }
@@ -165,12 +187,12 @@ fn collect<S: TypeSchema>(value: &Value, schema: Option<S>, below: &mut Set) -> 
     }
 }
 
-fn collect_fields<S: TypeSchema>(fields: &Object, schema: &S, set: &mut Set) {
+fn collect_fields<'a, S: TypeSchema>(fields: &'a Object, schema: &S, set: &mut Set<'a>) {
     for (name, value) in fields {
         let mut below = Set::default();
         let itself = collect(value, child(schema, name), &mut below);
         let empty = value.is_null() || value.as_object().is_some_and(Object::is_empty);
         let itself = itself || empty || schema.field(name).is_none();
-        set.attach(Element::Field(name.clone()), itself, below);
+        set.attach(Element::field(name), itself, below);
     }
 }

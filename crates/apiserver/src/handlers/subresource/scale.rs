@@ -185,8 +185,8 @@ fn updated(
 }
 
 /// Where the versions of the resource keep the number.
-fn paths_of_versions(ctx: &Ctx) -> Vec<(String, Option<Vec<Element>>)> {
-    let steps = |path: &str| path.split('.').map(|s| Element::Field(s.to_owned())).collect::<Vec<_>>();
+fn paths_of_versions(ctx: &Ctx) -> Vec<(String, Option<Vec<Element<'_>>>)> {
+    let steps = |path| str::split(path, '.').map(Element::field).collect();
     let versions = ctx.resource.api.kind.served.iter().map(|served| {
         let path = match &ctx.resource.definition {
             Some(custom) => custom.scale_of(&served.version).map(|s| steps(&s.replicas)),

@@ -1,24 +1,21 @@
 //! Tables of built-in kinds without their objects: cells from the few fields that they need, metadata copied as text.
 
 use api::Value;
+use api::json::encode;
 use api::status::ApiError;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use cache::Item;
 use printers::Printer;
 
 use super::{Include, version};
 use crate::negotiate::Convert;
 
-fn json(out: &mut BytesMut, value: &Value) -> Result<(), ApiError> {
-    serde_json::to_writer((&mut *out).writer(), value).map_err(ApiError::internal)
-}
-
 /// How much of a row is not metadata, roughly.
 const ROW_BYTES: usize = 256;
 
 /// Writes the rows of a table one after the other.
 struct Rows<'a> {
-    out: BytesMut,
+    out: Vec<u8>,
     printer: &'a Printer,
     include: Include,
     /// How the object of a row begins.
@@ -29,26 +26,25 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     /// Adds the row of an item; its cells are made of `lean`.
-    fn add(&mut self, lean: &Value, item: &Item) -> Result<(), ApiError> {
+    fn add(&mut self, lean: &Value, item: &Item) {
         if !std::mem::take(&mut self.first) {
-            self.out.put_u8(b',');
+            self.out.push(b',');
         }
-        self.out.put_slice(b"{\"cells\":");
-        json(&mut self.out, &Value::Array(self.printer.cells(lean, self.now)))?;
+        self.out.extend_from_slice(b"{\"cells\":");
+        encode(&mut self.out, &Value::Array(self.printer.cells(lean, self.now)));
         if let Some(conditions) = self.printer.conditions(lean) {
-            self.out.put_slice(b",\"conditions\":");
-            json(&mut self.out, &conditions)?;
+            self.out.extend_from_slice(b",\"conditions\":");
+            encode(&mut self.out, &conditions);
         }
-        self.out.put_slice(b",\"object\":");
+        self.out.extend_from_slice(b",\"object\":");
         if self.include == Include::Metadata {
-            self.out.put_slice(self.head.as_bytes());
-            self.out.put_slice(&item.metadata());
-            self.out.put_u8(b'}');
+            self.out.extend_from_slice(self.head.as_bytes());
+            self.out.extend_from_slice(&item.metadata());
+            self.out.push(b'}');
         } else {
-            self.out.put_slice(b"null");
+            self.out.extend_from_slice(b"null");
         }
-        self.out.put_u8(b'}');
-        Ok(())
+        self.out.push(b'}');
     }
 }
 
@@ -62,14 +58,14 @@ pub(super) fn table(
 ) -> Result<Bytes, ApiError> {
     let version = version(convert);
     let shown: usize = items.iter().map(|i| i.metadata().len()).sum();
-    let mut out = BytesMut::with_capacity(4 * ROW_BYTES + items.len() * ROW_BYTES + shown);
-    out.put_slice(
+    let mut out = Vec::with_capacity(4 * ROW_BYTES + items.len() * ROW_BYTES + shown);
+    out.extend_from_slice(
         format!("{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":").as_bytes(),
     );
-    json(&mut out, metadata)?;
-    out.put_slice(b",\"columnDefinitions\":");
-    json(&mut out, &printer.column_definitions())?;
-    out.put_slice(b",\"rows\":[");
+    encode(&mut out, metadata);
+    out.extend_from_slice(b",\"columnDefinitions\":");
+    encode(&mut out, &printer.column_definitions());
+    out.extend_from_slice(b",\"rows\":[");
     let head = format!(
         "{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":"
     );
@@ -79,14 +75,14 @@ pub(super) fn table(
         let mut parsed = items.iter().map(|i| Ok((lean(i)?, i))).collect::<Result<Vec<_>, ApiError>>()?;
         printer.sort(&mut parsed, |(lean, _)| lean);
         for (lean, item) in &parsed {
-            rows.add(lean, item)?;
+            rows.add(lean, item);
         }
     } else {
         // One at a time: what is parsed of 3,000 pods at once would be larger than the answer.
         for item in items {
-            rows.add(&lean(item)?, item)?;
+            rows.add(&lean(item)?, item);
         }
     }
-    rows.out.put_slice(b"]}\n");
-    Ok(rows.out.freeze())
+    rows.out.extend_from_slice(b"]}\n");
+    Ok(Bytes::from(rows.out))
 }

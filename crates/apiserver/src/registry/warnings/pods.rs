@@ -1,10 +1,11 @@
 //! Warnings about pods and pod templates.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use api::Value;
 
-use super::{annotation, fractional, old_node_label, selector_term, storage_request};
+use super::{fractional, old_node_label, selector_term, storage_request};
 use crate::registry::obj;
 
 pub(super) fn items<'a>(value: &'a Value, path: &str) -> &'a [Value] {
@@ -41,12 +42,28 @@ const VOLUMES: [(&str, &str, &str); 9] = [
     ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
 ];
 
+/// A field of a pod, or of a template at a path. Paths are texts only where there is something to tell.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    path: &'a str,
+    field: &'a str,
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(self.field) } else { write!(f, "{}.{}", self.path, self.field) }
+    }
+}
+
 /// Appends the warnings about a pod, or about a template at `path`.
 pub(super) fn check(out: &mut Vec<String>, path: &str, pod: &Value) {
-    let at = |rest: &str| if path.is_empty() { rest.to_owned() } else { format!("{path}.{rest}") };
-    node_labels(out, &at("spec"), pod);
-    for (i, constraint) in items(pod, "spec.topologySpreadConstraints").iter().enumerate() {
-        let here = at(&format!("spec.topologySpreadConstraints[{i}]"));
+    let (at, notes_at) = (At { path, field: "spec" }, At { path, field: "metadata.annotations" });
+    let notes = obj::at(pod, "metadata.annotations").and_then(Value::as_object);
+    let note = |key: &str| notes.and_then(|notes| notes.get(key));
+    let spec = pod.get("spec").unwrap_or(&Value::Null);
+    node_labels(out, at, spec);
+    for (i, constraint) in items(spec, "topologySpreadConstraints").iter().enumerate() {
+        let here = format_args!("{at}.topologySpreadConstraints[{i}]");
         let key = text(constraint, "topologyKey");
         if let Some(why) = old_node_label(key) {
             out.push(format!("{here}.topologyKey: {key} is {why}"));
@@ -55,82 +72,75 @@ pub(super) fn check(out: &mut Vec<String>, path: &str, pod: &Value) {
             out.push(format!("{here}.labelSelector: a null labelSelector results in matching no pod"));
         }
     }
-    for (key, why) in ANNOTATIONS {
-        if annotation(pod, key) {
-            out.push(format!("{}[{key}]: {why}", at("metadata.annotations")));
-        }
+    for (key, why) in ANNOTATIONS.into_iter().filter(|(key, _)| note(key).is_some()) {
+        out.push(format!("{notes_at}[{key}]: {why}"));
     }
-    for (i, volume) in items(pod, "spec.volumes").iter().enumerate() {
+    for (i, volume) in items(spec, "volumes").iter().enumerate() {
         for (field, shown, why) in VOLUMES {
             if volume.get(field).is_some_and(|v| !v.is_null()) {
-                out.push(format!("{}: {why}", at(&format!("spec.volumes[{i}].{shown}"))));
+                out.push(format!("{at}.volumes[{i}].{shown}: {why}"));
             }
         }
         let claim = obj::at(volume, "ephemeral.volumeClaimTemplate.spec");
-        storage_request(out, &at(&format!("spec.volumes[{i}].ephemeral.volumeClaimTemplate.spec")), claim);
+        storage_request(out, format_args!("{at}.volumes[{i}].ephemeral.volumeClaimTemplate.spec"), claim);
     }
-    super::volumes::overlaps(out, items(pod, "spec.volumes"));
-    repeated(out, items(pod, "spec.hostAliases"), "ip", &at("spec.hostAliases"));
-    repeated(out, items(pod, "spec.imagePullSecrets"), "name", &at("spec.imagePullSecrets"));
-    for (i, secret) in items(pod, "spec.imagePullSecrets").iter().enumerate() {
+    super::volumes::overlaps(out, items(spec, "volumes"));
+    repeated(out, items(spec, "hostAliases"), "ip", format_args!("{at}.hostAliases"));
+    let secrets = items(spec, "imagePullSecrets");
+    repeated(out, secrets, "name", format_args!("{at}.imagePullSecrets"));
+    for (i, secret) in secrets.iter().enumerate() {
         if text(secret, "name").is_empty() {
-            out.push(format!("{}: invalid empty name \"\"", at(&format!("spec.imagePullSecrets[{i}].name"))));
+            out.push(format!("{at}.imagePullSecrets[{i}].name: invalid empty name \"\""));
         }
     }
-    let overhead = obj::at(pod, "spec.overhead");
-    fractional(out, &at("spec.overhead"), overhead, &["memory", "ephemeral-storage"]);
+    let overhead = spec.get("overhead");
+    fractional(out, format_args!("{at}.overhead"), overhead, &["memory", "ephemeral-storage"]);
     const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
-    if obj::at(pod, "spec.securityContext.seccompProfile").is_none() && annotation(pod, SECCOMP) {
-        out.push(no_seccomp(&at("metadata.annotations"), SECCOMP));
+    if note(SECCOMP).is_some() && obj::at(spec, "securityContext.seccompProfile").is_none() {
+        out.push(no_seccomp(notes_at, SECCOMP));
     }
-    for (here, container) in containers(&at("spec"), pod) {
-        annotations(out, path, pod, container);
-        let amounts = |kind: &str| obj::at(container, "resources").and_then(|r| r.get(kind));
+    for (list, i, container) in containers(spec) {
+        if let Some(notes) = notes {
+            annotations(out, notes_at, notes, spec, container);
+        }
+        let amounts = |kind: &str| container.get("resources").and_then(|r| r.get(kind));
         for name in ["memory", "ephemeral-storage"] {
             for kind in ["limits", "requests"] {
-                fractional(out, &format!("{here}.resources.{kind}"), amounts(kind), &[name]);
+                let here = format_args!("{at}.{list}[{i}].resources.{kind}");
+                fractional(out, here, amounts(kind), &[name]);
             }
         }
-        environment(out, &here, items(container, "env"));
+        environment(out, format_args!("{at}.{list}[{i}]"), items(container, "env"));
     }
-    ports(out, &at("spec"), pod);
-    if obj::number_at(pod, "spec.terminationGracePeriodSeconds").is_some_and(|n| n < 0) {
+    ports(out, at, spec);
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|n| n < 0) {
         out.push(format!(
-            "{}: must be >= 0; negative values are invalid and will be treated as 1",
-            at("spec.terminationGracePeriodSeconds")
+            "{at}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
         ));
     }
-    affinity(out, &at("spec.affinity"), obj::at(pod, "spec.affinity"));
-    for (i, server) in items(pod, "spec.dnsConfig.nameservers").iter().enumerate() {
-        let here = at(&format!("spec.dnsConfig.nameservers[{i}]"));
+    affinity(out, format_args!("{at}.affinity"), spec.get("affinity"));
+    for (i, server) in items(spec, "dnsConfig.nameservers").iter().enumerate() {
+        let here = format!("{at}.dnsConfig.nameservers[{i}]");
         out.extend(validation::ip_warning(&here, server.as_str().unwrap_or_default()));
     }
-    for (i, alias) in items(pod, "spec.hostAliases").iter().enumerate() {
-        out.extend(validation::ip_warning(&at(&format!("spec.hostAliases[{i}].ip")), text(alias, "ip")));
+    for (i, alias) in items(spec, "hostAliases").iter().enumerate() {
+        out.extend(validation::ip_warning(&format!("{at}.hostAliases[{i}].ip"), text(alias, "ip")));
     }
 }
 
-/// All containers with their paths, in upstream's order.
-fn containers<'a>(spec: &str, pod: &'a Value) -> Vec<(String, &'a Value)> {
+/// All containers with the lists that they are in and their places there, in upstream's order.
+fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, usize, &Value)> {
     let lists = ["initContainers", "containers", "ephemeralContainers"];
-    let of = |list: &str| {
-        let all = items(pod, &format!("spec.{list}")).iter().enumerate();
-        all.map(|(i, c)| (format!("{spec}.{list}[{i}]"), c)).collect::<Vec<_>>()
-    };
-    lists.into_iter().flat_map(of).collect()
+    lists.into_iter().flat_map(|list| items(spec, list).iter().enumerate().map(move |(i, c)| (list, i, c)))
 }
 
 /// Labels of nodes that have new names.
-fn node_labels(out: &mut Vec<String>, spec: &str, pod: &Value) {
-    for key in
-        obj::at(pod, "spec.nodeSelector").and_then(Value::as_object).into_iter().flat_map(api::Object::keys)
-    {
-        if let Some(why) = old_node_label(key) {
-            out.push(format!("{spec}.nodeSelector[{key}]: {why}"));
-        }
+fn node_labels(out: &mut Vec<String>, at: At<'_>, spec: &Value) {
+    for (key, why) in super::old_node_labels(spec.get("nodeSelector")) {
+        out.push(format!("{at}.nodeSelector[{key}]: {why}"));
     }
-    let path = format!("{spec}.affinity.nodeAffinity");
-    let Some(affinity) = obj::at(pod, "spec.affinity.nodeAffinity") else { return };
+    let Some(affinity) = obj::at(spec, "affinity.nodeAffinity") else { return };
+    let path = format!("{at}.affinity.nodeAffinity");
     let required = "requiredDuringSchedulingIgnoredDuringExecution";
     for (i, term) in items(affinity, &format!("{required}.nodeSelectorTerms")).iter().enumerate() {
         selector_term(out, &format!("{path}.{required}.nodeSelectorTerms[{i}]"), term, false);
@@ -144,7 +154,7 @@ fn node_labels(out: &mut Vec<String>, spec: &str, pod: &Value) {
 }
 
 /// Of two things with the same name, the second.
-fn repeated(out: &mut Vec<String>, list: &[Value], field: &str, path: &str) {
+fn repeated(out: &mut Vec<String>, list: &[Value], field: &str, path: impl fmt::Display) {
     let mut seen = HashSet::new();
     for (i, item) in list.iter().enumerate() {
         let value = text(item, field);
@@ -154,31 +164,23 @@ fn repeated(out: &mut Vec<String>, list: &[Value], field: &str, path: &str) {
     }
 }
 
-fn no_seccomp(path: &str, key: &str) -> String {
+fn no_seccomp(path: At<'_>, key: &str) -> String {
     format!("{path}[{key}]: non-functional in v1.27+; use the \"seccompProfile\" field instead")
 }
 
 /// Annotations that a field of the container has replaced.
-fn annotations(out: &mut Vec<String>, path: &str, pod: &Value, container: &Value) {
+fn annotations(out: &mut Vec<String>, at: At<'_>, notes: &api::Object, spec: &Value, container: &Value) {
     let name = text(container, "name");
-    let notes = if path.is_empty() {
-        "metadata.annotations".to_owned()
-    } else {
-        format!("{path}.metadata.annotations")
-    };
     let key = format!("container.seccomp.security.alpha.kubernetes.io/{name}");
-    if obj::at(container, "securityContext.seccompProfile").is_none() && annotation(pod, &key) {
-        out.push(no_seccomp(&notes, &key));
+    if notes.contains_key(&key) && obj::at(container, "securityContext.seccompProfile").is_none() {
+        out.push(no_seccomp(at, &key));
     }
     let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
-    let note = obj::at(pod, "metadata.annotations").and_then(|a| a.get(&key)).and_then(Value::as_str);
-    if let Some(note) = note
+    if let Some(note) = notes.get(&key).and_then(Value::as_str)
         && obj::at(container, "securityContext.appArmorProfile").is_none()
-        && !armoured(obj::at(pod, "spec.securityContext.appArmorProfile"), note)
+        && !armoured(obj::at(spec, "securityContext.appArmorProfile"), note)
     {
-        out.push(format!(
-            "{notes}[{key}]: deprecated since v1.30; use the \"appArmorProfile\" field instead"
-        ));
+        out.push(format!("{at}[{key}]: deprecated since v1.30; use the \"appArmorProfile\" field instead"));
     }
 }
 
@@ -195,14 +197,17 @@ fn armoured(profile: Option<&Value>, note: &str) -> bool {
 }
 
 /// A variable that is defined twice, unless the second builds on the first.
-fn environment(out: &mut Vec<String>, path: &str, list: &[Value]) {
+fn environment(out: &mut Vec<String>, path: impl fmt::Display, list: &[Value]) {
     let mut seen = HashSet::new();
     for (i, variable) in list.iter().enumerate() {
         let (name, value) = (text(variable, "name"), text(variable, "value"));
+        if seen.insert(name) {
+            continue;
+        }
         let own = format!("$({name})");
         let from = variable.get("valueFrom").is_some_and(|v| !v.is_null());
         let builds = !from && value != own && value.contains(&own);
-        if !seen.insert(name) && !builds {
+        if !builds {
             out.push(format!(
                 "{path}.env[{i}]: hides previous definition of {name:?}, which may be dropped when using apply"
             ));
@@ -212,7 +217,10 @@ fn environment(out: &mut Vec<String>, path: &str, list: &[Value]) {
 
 /// A port of a container.
 struct Port<'a> {
-    path: String,
+    /// Which container of which list.
+    of: (&'static str, usize),
+    /// Which port of the container.
+    index: usize,
     number: i64,
     protocol: &'a str,
     host_port: i64,
@@ -220,16 +228,18 @@ struct Port<'a> {
     name: &'a str,
 }
 
-fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
+fn ports(out: &mut Vec<String>, at: At<'_>, spec: &Value) {
+    let path = |port: &Port<'_>| format!("{at}.{}[{}].ports[{}]", port.of.0, port.of.1, port.index);
     let mut seen: Vec<Port<'_>> = Vec::new();
     // Where ports with a number and a protocol stand, and the first with a name.
     let mut alike: HashMap<(i64, &str), Vec<usize>> = HashMap::new();
     let mut named: HashMap<&str, usize> = HashMap::new();
-    for (path, container) in containers(spec, pod) {
-        for (i, port) in items(container, "ports").iter().enumerate() {
+    for (list, container_index, container) in containers(spec) {
+        for (index, port) in items(container, "ports").iter().enumerate() {
             let number = |field: &str| port.get(field).and_then(Value::as_i64).unwrap_or(0);
             let own = Port {
-                path: format!("{path}.ports[{i}]"),
+                of: (list, container_index),
+                index,
                 number: number("containerPort"),
                 protocol: text(port, "protocol"),
                 host_port: number("hostPort"),
@@ -239,7 +249,7 @@ fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
             if !own.host.is_empty() && own.host_port == 0 {
                 out.push(format!(
                     "{}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{} HostIP:{}}}",
-                    own.path, own.name, own.number, own.protocol, own.host
+                    path(&own), own.name, own.number, own.protocol, own.host
                 ));
             }
             let others = alike.entry((own.number, own.protocol)).or_default();
@@ -257,7 +267,7 @@ fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
                 } else {
                     continue;
                 };
-                out.push(format!("{}: {how} port definition with {}", own.path, other.path));
+                out.push(format!("{}: {how} port definition with {}", path(&own), path(other)));
             }
             others.push(seen.len());
             seen.push(own);
@@ -268,13 +278,13 @@ fn ports(out: &mut Vec<String>, spec: &str, pod: &Value) {
         if let Some(other) = seen.get(first).filter(|_| first < i) {
             out.push(format!(
                 "{}: duplicate port name {:?} with {}, services and probes that select ports by name will use {}",
-                port.path, port.name, other.path, other.path
+                path(port), port.name, path(other), path(other)
             ));
         }
     }
 }
 
-fn affinity(out: &mut Vec<String>, path: &str, affinity: Option<&Value>) {
+fn affinity(out: &mut Vec<String>, path: impl fmt::Display, affinity: Option<&Value>) {
     let Some(affinity) = affinity else { return };
     for kind in ["podAffinity", "podAntiAffinity"] {
         let Some(of) = affinity.get(kind) else { continue };

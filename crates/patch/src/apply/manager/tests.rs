@@ -1,5 +1,5 @@
 use super::*;
-use crate::apply::typed::{ScalarKind, Shape};
+use crate::apply::typed::{KeyField, ScalarKind, Shape};
 
 /// A schema in miniature: names say how fields are owned.
 #[derive(Clone)]
@@ -13,10 +13,10 @@ enum Fake {
 }
 
 impl TypeSchema for Fake {
-    fn shape(&self) -> Shape {
+    fn shape(&self) -> Shape<'_> {
         match self {
             Fake::Object | Fake::Strings => Shape::Map,
-            Fake::Containers => Shape::MapList(vec![("name".to_owned(), None)]),
+            Fake::Containers => Shape::MapList(vec![KeyField { name: "name", default: None }]),
             Fake::Text => Shape::Scalar(ScalarKind::Any),
             Fake::Atomic => Shape::AtomicMap,
             Fake::Entries => Shape::AtomicList,

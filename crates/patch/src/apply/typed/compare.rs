@@ -1,29 +1,27 @@
 //! The differences of two objects as field sets (`typed/compare.go`).
 
-use std::collections::BTreeMap;
-
 use api::{Object, Value};
 
-use super::{Atom, ScalarKind, Shape, TypeSchema, atom, child, item_element};
+use super::{Atom, KeyField, ScalarKind, Shape, TypeSchema, atom, by_element, child, item_element};
 use crate::apply::fieldpath::{Element, Set};
 
 /// Which fields differ.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Comparison {
+pub struct Comparison<'a> {
     /// Only in the old object.
-    pub removed: Set,
+    pub removed: Set<'a>,
     /// In both, with other values.
-    pub modified: Set,
+    pub modified: Set<'a>,
     /// Only in the new object.
-    pub added: Set,
+    pub added: Set<'a>,
     /// A list has an item that nothing tells from the others: upstream cannot read the object as one of its type.
     pub misfit: bool,
 }
 
-impl Comparison {
+impl<'a> Comparison<'a> {
     /// Without the fields below `ignored`.
     #[must_use]
-    pub fn exclude(mut self, ignored: &Set) -> Comparison {
+    pub fn exclude(mut self, ignored: &Set<'_>) -> Comparison<'a> {
         self.removed.subtract_recursive(ignored);
         self.modified.subtract_recursive(ignored);
         self.added.subtract_recursive(ignored);
@@ -31,19 +29,31 @@ impl Comparison {
     }
 
     /// Added or modified fields.
-    pub fn changed(&self) -> Set {
+    pub fn changed(&self) -> Set<'a> {
         self.modified.union(&self.added)
     }
 
     /// [`Comparison::changed`] of a comparison that is not needed any more.
-    pub fn into_changed(self) -> Set {
+    pub fn into_changed(self) -> Set<'a> {
         let mut changed = self.added;
         changed.extend(self.modified);
         changed
     }
 
+    /// The same with everything of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Comparison<'static> {
+        let Comparison { removed, modified, added, misfit } = self;
+        Comparison {
+            removed: removed.into_owned(),
+            modified: modified.into_owned(),
+            added: added.into_owned(),
+            misfit,
+        }
+    }
+
     /// Takes over what differs at an element and below it.
-    fn attach(&mut self, element: impl Fn() -> Element, found: Found) {
+    fn attach(&mut self, element: impl Fn() -> Element<'a>, found: Found<'a>) {
         let Found { itself, below } = found;
         self.misfit |= below.misfit;
         for (set, itself, below) in [
@@ -68,35 +78,35 @@ struct Itself {
 
 /// What differs at a path and below it.
 #[derive(Default)]
-struct Found {
+struct Found<'a> {
     itself: Itself,
-    below: Comparison,
+    below: Comparison<'a>,
 }
 
 /// Compares two objects of one type.
-pub fn compare<S: TypeSchema>(old: &Object, new: &Object, schema: &S) -> Comparison {
+pub fn compare<'a, S: TypeSchema>(old: &'a Object, new: &'a Object, schema: &S) -> Comparison<'a> {
     let mut comparison = Comparison::default();
     if old.is_empty() {
         comparison.misfit = !all_fields(new, schema, &mut comparison.added);
     } else {
-        compare_fields(old, new, schema, &mut comparison);
+        compare_fields(Some(old), Some(new), schema, &mut comparison);
     }
     comparison
 }
 
 /// Every path of an object whose other side has nothing. Says whether all of it fits.
-fn all_fields<S: TypeSchema>(fields: &Object, schema: &S, set: &mut Set) -> bool {
+fn all_fields<'a, S: TypeSchema>(fields: &'a Object, schema: &S, set: &mut Set<'a>) -> bool {
     let mut fits = true;
     for (name, value) in fields {
         let mut below = Set::default();
         fits &= all_below(value, child(schema, name), &mut below);
-        set.attach(Element::Field(name.clone()), true, below);
+        set.attach(Element::field(name), true, below);
     }
     fits
 }
 
 /// Every path below a value whose other side is absent.
-fn all_below<S: TypeSchema>(value: &Value, schema: Option<S>, set: &mut Set) -> bool {
+fn all_below<'a, S: TypeSchema>(value: &'a Value, schema: Option<S>, set: &mut Set<'a>) -> bool {
     let Some(schema) = schema else { return true };
     match (value, schema.shape()) {
         (Value::Object(fields), Shape::Map | Shape::Deduced) => all_fields(fields, &schema, set),
@@ -107,30 +117,20 @@ fn all_below<S: TypeSchema>(value: &Value, schema: Option<S>, set: &mut Set) -> 
 }
 
 /// Every path of a list whose other side has no items.
-fn all_items<S: TypeSchema>(
-    items: &[Value],
-    keys: Option<&[(String, Option<Value>)]>,
+fn all_items<'a, S: TypeSchema>(
+    items: &'a [Value],
+    keys: Option<&[KeyField<'_>]>,
     schema: &S,
-    set: &mut Set,
+    set: &mut Set<'a>,
 ) -> bool {
-    let elements: Vec<Option<Element>> = items.iter().map(|item| item_element(keys, item).ok()).collect();
-    let mut counts: BTreeMap<&Element, usize> = BTreeMap::new();
-    for element in elements.iter().flatten() {
-        *counts.entry(element).or_default() += 1;
-    }
-    let mut fits = true;
-    for (item, element) in items.iter().zip(&elements) {
-        let Some(element) = element else {
-            fits = false;
-            continue;
-        };
-        let Some(count) = counts.remove(element) else { continue };
+    let mut fits = items.iter().all(|item| item_element(keys, item).is_ok());
+    for (element, item, again) in by_element(items, keys) {
         let mut below = Set::default();
         // An item that occurs twice is owned as a whole.
-        if count == 1 {
+        if !again {
             fits &= all_below(item, schema.element(), &mut below);
         }
-        set.attach(element.clone(), true, below);
+        set.attach(element, true, below);
     }
     fits
 }
@@ -140,7 +140,7 @@ fn items(value: Option<&Value>) -> &[Value] {
 }
 
 /// Compares two values; equal ones, the rule in an update, differ nowhere.
-fn walk<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: Option<S>) -> Found {
+fn walk<'a, S: TypeSchema>(old: Option<&'a Value>, new: Option<&'a Value>, schema: Option<S>) -> Found<'a> {
     let mut found = Found::default();
     match (old, new) {
         (Some(old), Some(new)) if old == new => return found,
@@ -163,10 +163,8 @@ fn walk<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: Option<
     let (a, b) = (atom(&schema, old.filter(|v| !v.is_null())), atom(&schema, new.filter(|v| !v.is_null())));
     match (a, b) {
         (Atom::Map, Atom::Map) => {
-            let none = Object::new();
-            let o = old.and_then(Value::as_object).unwrap_or(&none);
-            let n = new.and_then(Value::as_object).unwrap_or(&none);
-            if o.is_empty() && n.is_empty() {
+            let (o, n) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
+            if o.is_none_or(Object::is_empty) && n.is_none_or(Object::is_empty) {
                 return whole;
             }
             compare_fields(o, n, &schema, &mut found.below);
@@ -194,7 +192,7 @@ fn walk<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: Option<
 }
 
 /// Whether a value is of the kind that its type has. Only custom resources can have others, until they are validated.
-fn fits(value: &Value, shape: &Shape) -> bool {
+fn fits(value: &Value, shape: &Shape<'_>) -> bool {
     match shape {
         Shape::Map | Shape::AtomicMap => value.is_object() || value.is_null(),
         Shape::AtomicList | Shape::SetList | Shape::MapList(_) => value.is_array() || value.is_null(),
@@ -206,71 +204,65 @@ fn fits(value: &Value, shape: &Shape) -> bool {
     }
 }
 
-fn compare_fields<S: TypeSchema>(old: &Object, new: &Object, schema: &S, result: &mut Comparison) {
-    let added = new.keys().filter(|k| !old.contains_key(*k));
-    for name in old.keys().chain(added) {
-        let found = walk(old.get(name), new.get(name), child(schema, name));
-        result.attach(|| Element::Field(name.clone()), found);
+fn compare_fields<'a, S: TypeSchema>(
+    old: Option<&'a Object>,
+    new: Option<&'a Object>,
+    schema: &S,
+    result: &mut Comparison<'a>,
+) {
+    let mut old = old.into_iter().flatten().peekable();
+    let mut new = new.into_iter().flatten().peekable();
+    // Both are in the order of their names.
+    while let Some(name) = match (old.peek(), new.peek()) {
+        (Some((o, _)), Some((n, _))) => Some((*o).min(*n)),
+        (o, n) => o.or(n).map(|(name, _)| *name),
+    } {
+        let value = |side: &mut std::iter::Peekable<_>| side.next_if(|(n, _)| *n == name).map(|(_, v)| v);
+        let found = walk(value(&mut old), value(&mut new), child(schema, name));
+        result.attach(|| Element::field(name), found);
     }
 }
 
-fn compare_items<S: TypeSchema>(
-    old: &[Value],
-    new: &[Value],
-    keys: Option<&[(String, Option<Value>)]>,
+fn compare_items<'a, S: TypeSchema>(
+    old: &'a [Value],
+    new: &'a [Value],
+    keys: Option<&[KeyField<'_>]>,
     schema: &S,
-    result: &mut Comparison,
+    result: &mut Comparison<'a>,
 ) {
     if old.is_empty() {
         result.misfit |= !all_items(new, keys, schema, &mut result.added);
         return;
     }
-    // In the order of their first occurrence: where each stands in the old and in the new list.
-    let mut order: Vec<&Element> = Vec::new();
-    let index = |items: &[Value]| -> Vec<(Element, usize)> {
-        items.iter().enumerate().filter_map(|(i, v)| Some((item_element(keys, v).ok()?, i))).collect()
-    };
-    let (old_index, new_index) = (index(old), index(new));
-    result.misfit |= old_index.len() < old.len() || new_index.len() < new.len();
-    let mut places: BTreeMap<&Element, [Vec<usize>; 2]> = BTreeMap::new();
-    for (side, index) in [&old_index, &new_index].into_iter().enumerate() {
-        for (element, at) in index {
-            let place = places.entry(element).or_insert_with(|| {
-                order.push(element);
-                [Vec::new(), Vec::new()]
-            });
-            place[side].push(*at);
-        }
+    /// An item, and whether it is of the new list.
+    type Sided<'a> = (Element<'a>, bool, &'a Value);
+    let mut all: Vec<Sided<'a>> = Vec::with_capacity(old.len() + new.len());
+    for (is_new, list) in [(false, old), (true, new)] {
+        all.extend(list.iter().filter_map(|item| Some((item_element(keys, item).ok()?, is_new, item))));
     }
-    for element in order {
-        let [o, n] = places.remove(element).unwrap_or_default();
-        let found = match (o.as_slice(), n.as_slice()) {
-            ([] | [_], [] | [_]) => {
-                let (a, b) = (o.first().map(|i| &old[*i]), n.first().map(|i| &new[*i]));
-                walk(a, b, schema.element())
-            }
+    result.misfit |= all.len() < old.len() + new.len();
+    all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for alike in all.chunk_by(|(a, ..), (b, ..)| a == b) {
+        let (o, n) = alike.split_at(alike.partition_point(|(_, is_new, _)| !is_new));
+        let first = |side: &[Sided<'a>]| side.first().map(|(.., item)| *item);
+        let found = match (o, n) {
+            ([] | [_], [] | [_]) => walk(first(o), first(n), schema.element()),
             // An item that occurs twice is owned as a whole.
             ([_, _, ..], [_, _, ..]) => {
-                let same = o.len() == n.len() && o.iter().zip(&n).all(|(a, b)| old[*a] == new[*b]);
+                let same = o.len() == n.len() && o.iter().zip(n).all(|((.., a), (.., b))| a == b);
                 Found { itself: Itself { modified: !same, ..Itself::default() }, ..Found::default() }
             }
             ([_, _, ..], n) => {
-                let mut found = match n.first() {
-                    Some(i) => walk(None, Some(&new[*i]), schema.element()),
-                    None => Found::default(),
-                };
+                let mut found = walk(None, first(n), schema.element());
                 found.itself.removed = true;
                 found
             }
             (o, _) => {
-                let mut found = match o.first() {
-                    Some(i) => walk(Some(&old[*i]), None, schema.element()),
-                    None => Found::default(),
-                };
+                let mut found = walk(first(o), None, schema.element());
                 found.itself.added = true;
                 found
             }
         };
-        result.attach(|| element.clone(), found);
+        result.attach(|| alike[0].0.clone(), found);
     }
 }

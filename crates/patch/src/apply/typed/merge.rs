@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Object, Value};
 
-use super::{Atom, Shape, TypeSchema, atom, child, item_element};
+use super::{Atom, KeyField, Shape, TypeSchema, atom, child, item_element};
 use crate::apply::fieldpath::Element;
 
 /// The object with everything that the configuration sets.
@@ -53,29 +53,29 @@ fn merge_value<S: TypeSchema>(old: Option<&Value>, new: Option<&Value>, schema: 
 }
 
 /// Items keep the configuration's order where they are shared; what only the object has stays where it stands.
-fn merge_items<S: TypeSchema>(
-    old: &[Value],
-    new: &[Value],
-    keys: Option<&[(String, Option<Value>)]>,
+fn merge_items<'a, S: TypeSchema>(
+    old: &'a [Value],
+    new: &'a [Value],
+    keys: Option<&[KeyField<'_>]>,
     schema: &S,
 ) -> Vec<Value> {
-    let index = |items: &[Value]| -> Vec<(Element, usize)> {
+    let index = |items: &'a [Value]| -> Vec<(Element<'a>, usize)> {
         items.iter().enumerate().filter_map(|(i, v)| Some((item_element(keys, v).ok()?, i))).collect()
     };
     let (old_items, new_items) = (index(old), index(new));
     // An element that stands twice in the object has no single value to merge with.
-    let mut old_at: BTreeMap<&Element, Option<usize>> = BTreeMap::new();
+    let mut old_at: BTreeMap<&Element<'_>, Option<usize>> = BTreeMap::new();
     for (element, i) in &old_items {
         old_at.entry(element).and_modify(|at| *at = None).or_insert(Some(*i));
     }
-    let new_at: BTreeMap<&Element, usize> = new_items.iter().map(|(e, i)| (e, *i)).collect();
+    let new_at: BTreeMap<&Element<'_>, usize> = new_items.iter().map(|(e, i)| (e, *i)).collect();
     let mut shared = new_items.iter().map(|(e, _)| e).filter(|e| old_at.contains_key(e)).peekable();
-    let both = |element: &Element| -> Option<Value> {
+    let both = |element: &Element<'_>| -> Option<Value> {
         let old = old_at.get(element).copied().flatten().map(|i| &old[i]);
         merge_value(old, new_at.get(element).map(|i| &new[*i]), schema.element())
     };
     let mut merged = Vec::with_capacity(old.len() + new.len());
-    let mut done: BTreeSet<&Element> = BTreeSet::new();
+    let mut done: BTreeSet<&Element<'_>> = BTreeSet::new();
     let (mut l, mut r) = (0, 0);
     while l < old_items.len() || r < new_items.len() {
         if let (Some((left, _)), Some((right, _))) = (old_items.get(l), new_items.get(r)) {

@@ -6,14 +6,14 @@ use super::{Atom, TypeSchema, atom, child, item_element};
 use crate::apply::fieldpath::{Element, Set};
 
 /// The object without the fields of the set; what becomes empty by that stays, empty.
-pub fn remove<S: TypeSchema>(object: &Object, gone: &Set, schema: &S) -> Object {
+pub fn remove<S: TypeSchema>(object: &Object, gone: &Set<'_>, schema: &S) -> Object {
     let mut left = Object::new();
     for (name, value) in object {
-        let element = Element::Field(name.clone());
+        let element = Element::field(name);
         if gone.has(&element) {
             continue;
         }
-        let value = match gone.children.get(&element).filter(|c| !c.is_empty()) {
+        let value = match gone.below(&element) {
             Some(below) => remove_below(value, below, child(schema, name)),
             None => value.clone(),
         };
@@ -22,7 +22,7 @@ pub fn remove<S: TypeSchema>(object: &Object, gone: &Set, schema: &S) -> Object 
     left
 }
 
-fn remove_below<S: TypeSchema>(value: &Value, gone: &Set, schema: Option<S>) -> Value {
+fn remove_below<S: TypeSchema>(value: &Value, gone: &Set<'_>, schema: Option<S>) -> Value {
     let Some(schema) = schema else { return value.clone() };
     match (atom(&schema, Some(value)), value) {
         (Atom::Map, Value::Object(fields)) => Value::Object(remove(fields, gone, &schema)),
@@ -36,7 +36,7 @@ fn remove_below<S: TypeSchema>(value: &Value, gone: &Set, schema: Option<S>) -> 
                 if gone.has(&element) {
                     continue;
                 }
-                left.push(match gone.children.get(&element).filter(|c| !c.is_empty()) {
+                left.push(match gone.below(&element) {
                     Some(below) => remove_below(item, below, schema.element()),
                     None => item.clone(),
                 });
@@ -51,8 +51,8 @@ fn remove_below<S: TypeSchema>(value: &Value, gone: &Set, schema: Option<S>) -> 
 }
 
 /// Whether every item and every entry on the way to a path is in the set as well, as in what [`super::field_set`] gives.
-pub fn is_rooted<S: TypeSchema>(set: &Set, schema: &S) -> bool {
-    set.children.iter().all(|(element, below)| {
+pub fn is_rooted<S: TypeSchema>(set: &Set<'_>, schema: &S) -> bool {
+    set.children().iter().all(|(element, below)| {
         let (declared, next) = match element {
             Element::Field(name) => (schema.field(name).is_some(), child(schema, name)),
             _ => (false, schema.element()),
@@ -62,20 +62,21 @@ pub fn is_rooted<S: TypeSchema>(set: &Set, schema: &S) -> bool {
 }
 
 /// The set with every declared field on the way to a path as a member of its own: who owns `.spec.a` wants `.spec`.
-pub fn ensure_named_fields<S: TypeSchema>(set: &Set, schema: &S) -> Set {
-    let mut result = Set { members: set.members.clone(), ..Set::default() };
-    for (element, below) in &set.children {
+pub fn ensure_named_fields<'a, S: TypeSchema>(set: &Set<'a>, schema: &S) -> Set<'a> {
+    let mut members = set.members().to_vec();
+    let mut children = Vec::with_capacity(set.children().len());
+    for (element, below) in set.children() {
         let next = match element {
             Element::Field(name) => {
                 if schema.field(name).is_some() {
-                    result.members.insert(element.clone());
+                    members.push(element.clone());
                 }
                 child(schema, name)
             }
             _ => schema.element(),
         };
         let below = next.map_or_else(|| below.clone(), |s| ensure_named_fields(below, &s));
-        result.children.insert(element.clone(), below);
+        children.push((element.clone(), below));
     }
-    result
+    Set::new(members, children)
 }

@@ -74,12 +74,12 @@ fn validate_fields<S: TypeSchema>(fields: &Object, schema: &S, path: &str, error
 
 fn validate_items<S: TypeSchema>(
     items: &[Value],
-    shape: &Shape,
+    shape: &Shape<'_>,
     schema: &S,
     path: &str,
     errors: &mut Errors,
 ) {
-    let mut seen: BTreeSet<Element> = BTreeSet::new();
+    let mut seen: BTreeSet<Element<'_>> = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
         let element = match shape {
             Shape::SetList => item_element(None, item),
