@@ -4,8 +4,8 @@
 //! one only runs when the fast one has failed. [`Wanted`] reads a few fields of an object, [`encode()`] writes one.
 
 mod check;
-mod eight;
 mod encode;
+mod lanes;
 mod reader;
 mod wanted;
 mod write;

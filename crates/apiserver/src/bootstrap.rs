@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Server;
 use crate::registry::obj;
 use crate::registry::resource::Resource;
+use crate::registry::storage::Encoded;
 use crate::registry::strategy::api_services;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -83,7 +84,7 @@ pub async fn ensure(
     crate::handlers::managed::seed(resource, &mut object, owners);
     let key = storage.key(resource, namespace, name);
     // It may be there already: one question to the store tells.
-    storage.create(resource, &key, &mut object).await.map(|_| ())
+    storage.create(resource, &key, &Encoded::of(&object)).await.map(|_| ())
 }
 
 async fn namespaces(server: &Server) -> Result<(), ApiError> {

@@ -212,7 +212,11 @@ impl Item {
 
 fn push_text(texts: &mut String, text: &str) {
     // A zero byte would end the text early; no selector can ask for one.
-    texts.extend(text.split('\0'));
+    if text.as_bytes().contains(&0) {
+        texts.extend(text.split('\0'));
+    } else {
+        texts.push_str(text);
+    }
     texts.push('\0');
 }
 

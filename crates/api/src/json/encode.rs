@@ -1,6 +1,6 @@
 //! Objects as upstream's JSON encoder writes them: compact, maps sorted, HTML characters escaped (`encoding/json`).
 
-use super::eight;
+use super::lanes::{self, Lanes};
 use crate::{Object, Value};
 
 /// A value as compact JSON.
@@ -48,45 +48,51 @@ fn encode_fields(out: &mut Vec<u8>, fields: &Object) {
 
 /// Appends a text with its quotes.
 pub fn encode_text(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    let (mut done, mut at) = (0, 0);
+    out.reserve(text.len() + 2);
     out.push(b'"');
-    loop {
-        at = next(bytes, at);
-        let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
-        let (escape, len): (&[u8], usize) = match rest {
-            [b'"', ..] => (b"\\\"", 1),
-            [b'\\', ..] => (b"\\\\", 1),
-            [b'\n', ..] => (b"\\n", 1),
-            [b'\r', ..] => (b"\\r", 1),
-            [b'\t', ..] => (b"\\t", 1),
-            [8, ..] => (b"\\b", 1),
-            [12, ..] => (b"\\f", 1),
-            // The two line ends that JavaScript does not take in a text.
-            [0xE2, 0x80, 0xA8, ..] => (b"\\u2028", 3),
-            [0xE2, 0x80, 0xA9, ..] => (b"\\u2029", 3),
-            [0xE2, ..] => {
-                at += 1;
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        escape(out, text);
+    }
+    out.push(b'"');
+}
+
+/// Whether a text is written as it is.
+fn is_plain(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk() else {
+        let mut lanes: Lanes = [b' '; _];
+        lanes[..text.len()].copy_from_slice(text);
+        return !lanes::escaped(&lanes);
+    };
+    let (all, _) = text.as_chunks();
+    !all.iter().any(lanes::escaped) && !lanes::escaped(last)
+}
+
+fn escape(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for c in text.chars() {
+        let short = match c {
+            '"' => b'"',
+            '\\' => b'\\',
+            '\n' => b'n',
+            '\r' => b'r',
+            '\t' => b't',
+            '\u{8}' => b'b',
+            '\u{c}' => b'f',
+            // The last two are line ends that JavaScript does not take in a text.
+            '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let digit = |shift| HEX[(u32::from(c) >> shift) as usize & 15];
+                out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
                 continue;
             }
-            [c, ..] => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                let digit = |n: u8| HEX[usize::from(n & 15)];
-                out.extend_from_slice(&bytes[done..at]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(c >> 4), digit(*c)]);
-                (b"", 1)
+            _ => {
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
             }
-            [] => break,
         };
-        if !escape.is_empty() {
-            out.extend_from_slice(&bytes[done..at]);
-            out.extend_from_slice(escape);
-        }
-        at += len;
-        done = at;
+        out.extend_from_slice(&[b'\\', short]);
     }
-    out.extend_from_slice(&bytes[done..]);
-    out.push(b'"');
 }
 
 /// Escapes the HTML characters of JSON that something else has written: they only stand in texts.
@@ -104,21 +110,6 @@ pub fn escape_html(json: Vec<u8>) -> Vec<u8> {
         }
     }
     out
-}
-
-/// The first byte from `at` on that may not stand in a text as it is, or begins what may not.
-fn next(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let chunk = u64::from_le_bytes(*chunk);
-        let html = eight::equal(chunk, b'<') | eight::equal(chunk, b'>') | eight::equal(chunk, b'&');
-        let found = (eight::meaning(chunk) | html | eight::equal(chunk, 0xE2)) & eight::HIGH;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    let special = |b: &u8| matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xE2 | 0..0x20);
-    bytes[at..].iter().position(special).map_or(bytes.len(), |more| at + more)
 }
 
 #[cfg(test)]

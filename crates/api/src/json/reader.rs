@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{MAX_DEPTH, MAX_VALUE_DEPTH, eight};
+use super::{MAX_DEPTH, MAX_VALUE_DEPTH, lanes};
 use crate::{Object, Value};
 
 /// The text is no JSON, or too deep; [`super::check`] says why.
@@ -102,16 +102,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes on to the next byte that means something in a string: a quote, a backslash, a control character. Eight bytes
-    /// at a time, where there are as many.
+    /// Goes on to the next byte that means something in a string.
     fn plain(&mut self) {
-        while let Some(bytes) = self.text.get(self.at..).and_then(<[u8]>::first_chunk) {
-            let found = eight::meaning(u64::from_le_bytes(*bytes));
-            if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
+        while let Some(lanes) = self.text.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let found = lanes::meaning(lanes);
+            self.at += found;
+            if found < lanes.len() {
                 return;
             }
-            self.at += 8;
         }
         while !matches!(self.text.get(self.at), Some(b'"' | b'\\' | 0..0x20) | None) {
             self.at += 1;

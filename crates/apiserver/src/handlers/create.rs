@@ -2,13 +2,13 @@
 
 use api::Value;
 use api::status::ApiError;
-use bytes::Bytes;
 
 use super::options::WriteOptions;
 use super::write::{self, Decode, Saved};
 use super::{Ctx, read_body};
 use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response};
+use crate::registry::storage::Encoded;
 use crate::registry::{codec, obj, strategy};
 use crate::request::query::parse_uint;
 
@@ -24,6 +24,7 @@ pub async fn create(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "CreateOptions", false)?;
     let object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
+    drop(bytes);
     let mut object = codec::to_hub(&ctx.resource, object)?;
     check_namespace(ctx, &mut object)?;
     let meta = obj::metadata_mut(&mut object);
@@ -125,20 +126,16 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
         server.admission().validate(server, &attributes, Some(&object)).await?;
         codec::settle(ctx, &mut object);
         strategy::read_back(resource, &mut object);
-        let stored = put(ctx, &mut object, options.dry_run).await;
-        if stored.is_err() || options.dry_run {
-            server.admission().rollback(server, &attributes, Some(&object)).await;
-        }
-        stored
+        put(ctx, &attributes, object).await
     }
     .await;
     match result {
-        Ok(text) => {
+        Ok(saved) => {
             held.commit(ctx, options.dry_run).await;
             if !options.dry_run {
                 crate::crd::written(server, resource).await;
             }
-            Ok(Saved { object, text })
+            Ok(saved)
         }
         Err(error) => {
             held.failed(ctx, &error).await;
@@ -147,25 +144,39 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
     }
 }
 
-async fn put(ctx: &Ctx, object: &mut Value, dry_run: bool) -> Result<Option<Bytes>, ApiError> {
-    let (storage, resource) = (ctx.server.storage(), &ctx.resource);
-    let (namespace, name) = (obj::namespace(object).to_owned(), obj::name(object).to_owned());
+/// Writes a new object, unless it is a dry run. Admission takes back what it noted when nothing was written.
+async fn put(ctx: &Ctx, attributes: &Attributes<'_>, object: Value) -> Result<Saved, ApiError> {
+    let (server, resource) = (&ctx.server, &ctx.resource);
+    let (storage, name) = (server.storage(), attributes.name);
+    let named = ctx.info.name.is_empty() && !obj::meta_text(&object, "generateName").is_empty();
     let exists = || {
-        let mut error = ApiError::already_exists(resource.group_resource(), &name);
-        if !obj::meta_text(object, "generateName").is_empty() && ctx.info.name.is_empty() {
+        let mut error = ApiError::already_exists(resource.group_resource(), name);
+        if named {
             error.details.remove("retryAfterSeconds");
         }
         error
     };
-    if dry_run {
-        let there = storage.get(resource, &namespace, &name).await?;
-        return if there.is_some() { Err(exists()) } else { Ok(None) };
-    }
-    // What is no number is no version either.
-    if parse_uint(obj::resource_version(object)).is_ok_and(|version| version != 0) {
-        return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
-    }
-    let key = storage.key(resource, &namespace, &name);
-    let error = exists();
-    storage.create(resource, &key, object).await?.map(Some).ok_or(error)
+    let namespace = obj::namespace(&object);
+    let (failed, object) = if attributes.dry_run {
+        match storage.get(resource, namespace, name).await {
+            Ok(None) => (None, object),
+            Ok(Some(_)) => (Some(exists()), object),
+            Err(error) => (Some(error), object),
+        }
+    } else if parse_uint(obj::resource_version(&object)).is_ok_and(|version| version != 0) {
+        // What is no number is no version either.
+        let why = "resourceVersion should not be set on objects to be created";
+        (Some(ApiError::new(500, "", why)), object)
+    } else {
+        let key = storage.key(resource, namespace, name);
+        let encoded = Encoded::of(&object);
+        drop(object);
+        match storage.create(resource, &key, &encoded).await {
+            Ok(Some(text)) => return Ok(Saved::Text(text)),
+            Ok(None) => (Some(exists()), encoded.object()?),
+            Err(error) => (Some(error), encoded.object()?),
+        }
+    };
+    server.admission().rollback(server, attributes, Some(&object)).await;
+    failed.map_or(Ok(Saved::Object(object)), Err)
 }

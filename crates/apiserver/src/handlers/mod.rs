@@ -106,9 +106,11 @@ impl Ctx {
     pub fn saved(&self, code: u16, accept: &Accept, saved: write::Saved) -> Result<Response, ApiError> {
         let stored =
             accept.convert.is_none() && accept.is_plain() && self.resource.is_hub() && !self.resource.custom;
-        match saved.text.filter(|_| stored) {
-            Some(text) => Ok(encode::whole(code, text, accept.media.content_type(), accept.gzip)),
-            None => self.object(code, accept, saved.object),
+        match saved {
+            write::Saved::Text(text) if stored => {
+                Ok(encode::whole(code, text, accept.media.content_type(), accept.gzip))
+            }
+            saved => self.object(code, accept, saved.object()?),
         }
     }
 

@@ -6,7 +6,6 @@ use api::Value;
 use api::field::{Error, Path};
 use api::kinds::Era;
 use api::status::{ApiError, GroupName};
-use bytes::Bytes;
 
 use super::create::{check_namespace, store_new};
 use super::options::WriteOptions;
@@ -14,7 +13,7 @@ use super::write::{self, Decode, Saved};
 use super::{Ctx, read_body};
 use crate::admission::{Attributes, Operation};
 use crate::http::{Incoming, Response};
-use crate::registry::storage::Stored;
+use crate::registry::storage::{Encoded, Stored};
 use crate::registry::{codec, obj, strategy};
 use crate::request::query::parse_uint;
 
@@ -235,20 +234,16 @@ pub async fn store_changed(
         codec::settle(ctx, &mut object);
         super::managed::keep_times(&mut object, &old.object);
         server.admission().validate(server, &attributes, Some(&object)).await?;
-        let stored = put(ctx, old, &mut object, options).await;
-        if options.dry_run || !matches!(stored, Ok(Ok(_))) {
-            server.admission().rollback(server, &attributes, Some(&object)).await;
-        }
-        stored
+        put(ctx, old, &attributes, object).await
     }
     .await;
     match result {
-        Ok(Ok(text)) => {
+        Ok(Ok(saved)) => {
             held.commit(ctx, options.dry_run).await;
             if !options.dry_run {
                 crate::crd::written(server, resource).await;
             }
-            Ok(Ok(Saved { object, text }))
+            Ok(Ok(saved))
         }
         Ok(Err(now)) => {
             held.release(ctx).await;
@@ -267,38 +262,54 @@ fn ends(object: &Value, old: &Value) -> bool {
     obj::finalizers(object).is_empty() && obj::deleting(old) && grace == 0
 }
 
+/// What became of a write, and the object, unless it went into the store.
+type Put = (Result<Result<(), Option<Stored>>, ApiError>, Value);
+
+/// Writes a changed object where that is needed. Admission takes back what it noted when nothing was written because of
+/// somebody else, or because it is a dry run.
 async fn put(
     ctx: &Ctx,
     old: &Stored,
-    object: &mut Value,
-    options: &WriteOptions,
-) -> Result<Result<Option<Bytes>, Option<Stored>>, ApiError> {
-    let (storage, resource) = (ctx.server.storage(), &ctx.resource);
+    attributes: &Attributes<'_>,
+    mut object: Value,
+) -> Result<Result<Saved, Option<Stored>>, ApiError> {
+    let (server, storage, resource) = (&ctx.server, ctx.server.storage(), &ctx.resource);
     let key = storage.key(resource, &ctx.info.namespace, &ctx.info.name);
     let version = obj::resource_version(&old.object).to_owned();
-    obj::metadata_mut(object).insert("resourceVersion".into(), version.into());
-    if options.dry_run {
-        return Ok(Ok(None));
-    }
-    if ends(object, &old.object) && namespace_is_empty(ctx, object) {
-        return match storage.delete(&key, old.revision).await? {
-            Ok(_) => {
-                ctx.server.deleted(resource, object).await;
-                Ok(Ok(None))
-            }
-            Err(now) => Ok(Err(now)),
-        };
-    }
-    if crate::registry::storage::stored_alike(object, &old.object) {
-        if old.fresh {
-            return Ok(Ok(None));
+    obj::metadata_mut(&mut object).insert("resourceVersion".into(), version.into());
+    let (done, object): Put = if attributes.dry_run {
+        (Ok(Ok(())), object)
+    } else if ends(&object, &old.object) && namespace_is_empty(ctx, &object) {
+        let gone = storage.delete(&key, old.revision).await;
+        if let Ok(Ok(_)) = gone {
+            server.deleted(resource, &object).await;
         }
-        // Nothing to do, unless the object is not like this any more.
-        let now = storage.get(resource, &ctx.info.namespace, &ctx.info.name).await?;
-        let same = now.as_ref().is_some_and(|n| n.revision == old.revision);
-        return Ok(if same { Ok(None) } else { Err(now) });
+        (gone.map(|gone| gone.map(drop)), object)
+    } else if crate::registry::storage::stored_alike(&object, &old.object) {
+        (unchanged(ctx, old).await, object)
+    } else {
+        let encoded = Encoded::of(&object);
+        drop(object);
+        match storage.replace(resource, &key, old.revision, &encoded).await {
+            Ok(Ok(text)) => return Ok(Ok(Saved::Text(text))),
+            Ok(Err(now)) => (Ok(Err(now)), encoded.object()?),
+            Err(error) => (Err(error), encoded.object()?),
+        }
+    };
+    if attributes.dry_run || !matches!(done, Ok(Ok(()))) {
+        server.admission().rollback(server, attributes, Some(&object)).await;
     }
-    Ok(storage.update(resource, &key, old.revision, object).await?.map(Some))
+    done.map(|done| done.map(|()| Saved::Object(object)))
+}
+
+/// Nothing to do, unless the object is not like this any more.
+async fn unchanged(ctx: &Ctx, old: &Stored) -> Result<Result<(), Option<Stored>>, ApiError> {
+    if old.fresh {
+        return Ok(Ok(()));
+    }
+    let now = ctx.server.storage().get(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    let same = now.as_ref().is_some_and(|n| n.revision == old.revision);
+    Ok(if same { Ok(()) } else { Err(now) })
 }
 
 /// Namespaces also wait for `spec.finalizers`.

@@ -46,11 +46,21 @@ impl<'a> Decode<'a> {
 }
 
 /// An object of the hub version as it is stored now.
-pub struct Saved {
+pub enum Saved {
+    /// It was written just now: its JSON.
+    Text(Bytes),
+    /// It was not: nothing changed, it went, or it was a dry run.
+    Object(Value),
+}
+
+impl Saved {
     /// The object.
-    pub object: Value,
-    /// Its JSON, when it was written just now.
-    pub text: Option<Bytes>,
+    pub fn object(self) -> Result<Value, ApiError> {
+        match self {
+            Saved::Text(text) => serde_json::from_slice(&text).map_err(ApiError::internal),
+            Saved::Object(object) => Ok(object),
+        }
+    }
 }
 
 /// Decodes and defaults a body; what was only worth a warning becomes one.

@@ -67,18 +67,25 @@ const NOT_STORED: [&str; 2] = ["resourceVersion", "selfLink"];
 /// How large objects are, roughly.
 const USUAL_SIZE: usize = 4096;
 
-/// An object as bytes, made once for the store and for the answer.
-struct Encoded {
+/// An object as bytes, made once for the store and for the answer. Its tree, some twenty times as large, need not be there
+/// while the store works: that is when other requests need the memory, and get it while it is still in the processor's cache.
+pub struct Encoded {
     bytes: Bytes,
     /// Behind the brace that opens the metadata.
     metadata_at: usize,
 }
 
 impl Encoded {
-    fn of(object: &Value) -> Encoded {
+    /// What is stored of an object.
+    pub fn of(object: &Value) -> Encoded {
         let mut out = Vec::with_capacity(USUAL_SIZE);
         let metadata_at = obj::write_json(&mut out, object, &NOT_STORED);
         Encoded { bytes: Bytes::from(out), metadata_at }
+    }
+
+    /// The object again, without a version.
+    pub fn object(&self) -> Result<Value, ApiError> {
+        serde_json::from_slice(&self.bytes).map_err(ApiError::internal)
     }
 
     /// The object with its version, as an answer has it: with the line end that upstream's encoder writes.
@@ -209,39 +216,54 @@ impl Storage {
         written.map_err(|e| store_error(&e))
     }
 
-    /// Stores a new object and fills in its resource version; gives the object's JSON, or nothing when the key is taken.
+    /// Stores a new object; gives its JSON with its resource version, or nothing when the key is taken.
     pub async fn create(
         &self,
         resource: &Resource,
         key: &str,
-        object: &mut Value,
+        object: &Encoded,
     ) -> Result<Option<Bytes>, ApiError> {
-        let encoded = Encoded::of(object);
-        match self.write(key, Expect::Absent, resource, encoded.bytes.clone()).await? {
+        match self.write(key, Expect::Absent, resource, object.bytes.clone()).await? {
             Written::Done(revision) => {
                 self.note(key, revision);
-                set_version(object, revision);
-                Ok(Some(encoded.answer(revision)))
+                Ok(Some(object.answer(revision)))
             }
             Written::Conflict(_) => Ok(None),
         }
     }
 
-    /// Replaces an object that was read at `revision`; gives its JSON. `Err` in the inner result holds what is there
-    /// instead.
+    /// Replaces an object that was read at `revision`; gives its JSON with its new version. `Err` in the inner result holds
+    /// what is there instead.
+    pub async fn replace(
+        &self,
+        resource: &Resource,
+        key: &str,
+        revision: i64,
+        object: &Encoded,
+    ) -> Result<Result<Bytes, Option<Stored>>, ApiError> {
+        match self.write(key, Expect::At(revision), resource, object.bytes.clone()).await? {
+            Written::Done(revision) => {
+                self.note(key, revision);
+                Ok(Ok(object.answer(revision)))
+            }
+            Written::Conflict(entry) => Ok(Err(entry.map(|e| stored(&e)).transpose()?)),
+        }
+    }
+
+    /// As [`Storage::replace`], and fills in the object's new version.
     pub async fn update(
         &self,
         resource: &Resource,
         key: &str,
         revision: i64,
         object: &mut Value,
-    ) -> Result<Result<Bytes, Option<Stored>>, ApiError> {
+    ) -> Result<Result<(), Option<Stored>>, ApiError> {
         let encoded = Encoded::of(object);
-        match self.write(key, Expect::At(revision), resource, encoded.bytes.clone()).await? {
+        match self.write(key, Expect::At(revision), resource, encoded.bytes).await? {
             Written::Done(revision) => {
                 self.note(key, revision);
                 set_version(object, revision);
-                Ok(Ok(encoded.answer(revision)))
+                Ok(Ok(()))
             }
             Written::Conflict(entry) => Ok(Err(entry.map(|e| stored(&e)).transpose()?)),
         }
@@ -289,6 +311,7 @@ mod tests {
         let encoded = Encoded::of(&object);
         let stored: Value = serde_json::from_slice(&encoded.bytes).unwrap();
         assert_eq!(stored["metadata"], json!({"name": "a"}));
+        assert_eq!(encoded.object().unwrap(), stored);
         set_version(&mut object, 12);
         assert_eq!(serde_json::from_slice::<Value>(&encoded.answer(12)).unwrap(), object);
         assert!(encoded.answer(12).ends_with(b"}\n"));

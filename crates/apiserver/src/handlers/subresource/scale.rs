@@ -235,7 +235,7 @@ async fn change(
         let managed = to_object(entries, managed.as_ref(), &ctx.resource.group_version(), &versions);
         managed::set_managed(&mut object, managed);
         match store_changed(ctx, &old, object, "scale", &tracked).await? {
-            Ok(saved) => return Ok(scale_of(ctx, sub, &asked(ctx, &saved.object))),
+            Ok(saved) => return Ok(scale_of(ctx, sub, &asked(ctx, &saved.object()?))),
             Err(now) => current = now,
         }
     }
