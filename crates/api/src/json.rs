@@ -7,6 +7,7 @@ mod check;
 mod encode;
 mod lanes;
 mod reader;
+mod skip;
 mod wanted;
 mod write;
 

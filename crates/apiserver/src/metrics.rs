@@ -53,31 +53,33 @@ struct Latency {
     sum: f64,
 }
 
+/// The requests of some labels.
 #[derive(Default)]
 struct Counts {
-    requests: BTreeMap<(Labels, u16), u64>,
-    latencies: BTreeMap<Labels, Latency>,
+    codes: BTreeMap<u16, u64>,
+    latency: Latency,
 }
 
 /// What has been counted.
 #[derive(Default)]
-pub struct Metrics(Mutex<Counts>);
+pub struct Metrics(Mutex<BTreeMap<Labels, Counts>>);
 
 /// Requests for things that do not exist must not fill the table.
 const SERIES_MAX: usize = 20_000;
 
 impl Metrics {
     /// Counts an answered request.
-    pub fn count(&self, labels: &Labels, code: u16, took: Duration) {
-        let mut counts = self.0.lock();
-        if counts.requests.len() >= SERIES_MAX || code == 404 && labels.resource.len() > 63 {
+    pub fn count(&self, labels: Labels, code: u16, took: Duration) {
+        let mut all = self.0.lock();
+        if all.len() >= SERIES_MAX || code == 404 && labels.resource.len() > 63 {
             return;
         }
-        *counts.requests.entry((labels.clone(), code)).or_default() += 1;
-        if labels.verb == "WATCH" {
+        let watch = labels.verb == "WATCH";
+        let Counts { codes, latency } = all.entry(labels).or_default();
+        *codes.entry(code).or_default() += 1;
+        if watch {
             return;
         }
-        let latency = counts.latencies.entry(labels.clone()).or_default();
         let seconds = took.as_secs_f64();
         latency.count += 1;
         latency.sum += seconds;
@@ -106,11 +108,13 @@ pub fn render(server: &Server) -> String {
     let mut out = String::new();
     let counts = server.metrics().0.lock();
     out.push_str("# TYPE apiserver_request_total counter\n");
-    for ((labels, code), n) in &counts.requests {
-        let _ = writeln!(out, "apiserver_request_total{{{},code=\"{code}\"}} {n}", text(labels));
+    for (labels, of) in counts.iter() {
+        for (code, n) in &of.codes {
+            let _ = writeln!(out, "apiserver_request_total{{{},code=\"{code}\"}} {n}", text(labels));
+        }
     }
     out.push_str("# TYPE apiserver_request_duration_seconds histogram\n");
-    for (labels, latency) in &counts.latencies {
+    for (labels, Counts { latency, .. }) in counts.iter().filter(|(labels, _)| labels.verb != "WATCH") {
         let labels = text(labels);
         for (bound, n) in BUCKETS_S.iter().zip(&latency.buckets) {
             let _ = writeln!(out, "apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {n}");

@@ -308,9 +308,7 @@ impl Server {
         let query = Query::parse(parts.uri.query());
         let info = Info::parse(&parts.method, parts.uri.path(), query.flag("watch"));
         let labels = crate::metrics::Labels::of(&info);
-        let accept = negotiate::negotiate(&parts.headers, query.get("pretty"), Transforms::None);
-        let refused_in = negotiate::for_refusal(&parts.headers);
-        let pretty = accept.is_ok_and(|a| a.pretty);
+        let asked = Asked::of(&parts.headers, &query);
         let long = long_running(&info);
         if let Some(peer) = parts.extensions.get::<Peer>().filter(|_| parts.version < http::Version::HTTP_2) {
             peer.patience.set(long && info.verb != "watch");
@@ -336,13 +334,13 @@ impl Server {
                 })
             }
         };
-        let mut response = answer.unwrap_or_else(|error| refusal(&error, refused_in, pretty));
+        let mut response = answer.unwrap_or_else(|error| refusal(&error, asked));
         if !long && response.body().len().is_none_or(|n| n > HELD_MIN_BYTES) {
             let deadline = tokio::time::Instant::now() + limit;
             response = response.map(|body| body.held(Some(deadline), slot));
         }
         warnings::write(&warnings, response.headers_mut());
-        self.metrics().count(&labels, response.status().as_u16(), started.elapsed());
+        self.metrics().count(labels, response.status().as_u16(), started.elapsed());
         response
     }
 
@@ -405,8 +403,31 @@ fn long_running(info: &Info) -> bool {
 #[derive(Clone)]
 struct Upgrade(Arc<Mutex<Option<hyper::upgrade::OnUpgrade>>>);
 
+/// What of a request says how it wants to be refused: most are not.
+struct Asked {
+    headers: [(http::HeaderName, Option<HeaderValue>); 2],
+    pretty: Option<String>,
+}
+
+impl Asked {
+    fn of(headers: &http::HeaderMap, query: &Query) -> Asked {
+        let headers =
+            [header::ACCEPT, header::USER_AGENT].map(|name| (name.clone(), headers.get(name).cloned()));
+        Asked { headers, pretty: query.get("pretty").map(str::to_owned) }
+    }
+
+    /// The encoding, if the client takes one, and whether it is to be indented.
+    fn form(self) -> (Option<Media>, bool) {
+        let given = self.headers.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let headers = given.collect();
+        let accept = negotiate::negotiate(&headers, self.pretty.as_deref(), Transforms::None);
+        (negotiate::for_refusal(&headers), accept.is_ok_and(|a| a.pretty))
+    }
+}
+
 /// A refusal as an answer.
-fn refusal(error: &ApiError, media: Option<Media>, pretty: bool) -> Response {
+fn refusal(error: &ApiError, asked: Asked) -> Response {
+    let (media, pretty) = asked.form();
     let mut response = match media {
         Some(Media::Json) if !pretty => {
             encode::json_bytes(error.code, Bytes::from(status::failure(error)), &negotiate::Accept::JSON)

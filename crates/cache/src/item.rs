@@ -1,5 +1,6 @@
 //! One object as the cache holds it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use api::json::Wanted;
@@ -66,6 +67,8 @@ pub struct Item {
     revision_at: u32,
     /// Behind the metadata's closing brace.
     metadata_end: u32,
+    /// Where the value of `metadata.managedFields` stands; nowhere when there is none.
+    managed: Range<u32>,
     texts: Box<str>,
     /// Where the labels begin in `texts`.
     labels_at: u32,
@@ -86,7 +89,7 @@ impl Item {
         revision: Revision,
         stored: &[u8],
     ) -> Result<Arc<Item>, String> {
-        let Stored { bytes, revision_at, metadata_end, seen } =
+        let Stored { bytes, revision_at, metadata_end, managed, seen } =
             stored::read(stored, revision, shape).map_err(|e| e.to_string())?;
         let mut texts = String::new();
         let mut values = (shape.fields.read)(&seen);
@@ -99,14 +102,16 @@ impl Item {
             push_text(&mut texts, name);
             push_text(&mut texts, value.as_str().unwrap_or_default());
         }
+        let at = |place: usize| u32::try_from(place).map_err(|e| e.to_string());
         Ok(Arc::new(Item {
             key: key.into(),
             revision,
             bytes: Bytes::from(bytes),
-            revision_at: u32::try_from(revision_at).map_err(|e| e.to_string())?,
-            metadata_end: u32::try_from(metadata_end).map_err(|e| e.to_string())?,
+            revision_at: at(revision_at)?,
+            metadata_end: at(metadata_end)?,
+            managed: at(managed.start)?..at(managed.end)?,
             texts: texts.into_boxed_str(),
-            labels_at: u32::try_from(labels_at).map_err(|e| e.to_string())?,
+            labels_at: at(labels_at)?,
             shape: shape.clone(),
         }))
     }
@@ -119,13 +124,19 @@ impl Item {
         bytes.extend_from_slice(&self.bytes[..at]);
         bytes.extend_from_slice(new.as_bytes());
         bytes.extend_from_slice(&self.bytes[at + old.len()..]);
-        let longer = bytes.len() as i64 - self.bytes.len() as i64;
+        let longer = i32::try_from(bytes.len() as i64 - self.bytes.len() as i64).unwrap_or(0);
+        let moved = |place: u32| place.saturating_add_signed(longer);
         Arc::new(Item {
             key: self.key.clone(),
             revision,
             bytes: Bytes::from(bytes),
             revision_at: self.revision_at,
-            metadata_end: self.metadata_end.saturating_add_signed(i32::try_from(longer).unwrap_or(0)),
+            metadata_end: moved(self.metadata_end),
+            managed: if self.managed.is_empty() {
+                0..0
+            } else {
+                moved(self.managed.start)..moved(self.managed.end)
+            },
             texts: self.texts.clone(),
             labels_at: self.labels_at,
             shape: self.shape.clone(),
@@ -170,6 +181,12 @@ impl Item {
     pub fn metadata(&self) -> Bytes {
         let start = self.revision_at as usize - REVISION.len();
         self.bytes.slice(start..self.metadata_end as usize)
+    }
+
+    /// Where the value of `metadata.managedFields` stands in the bytes; empty when there is none. It is half of many an
+    /// object, and mostly passed over.
+    pub fn managed_fields(&self) -> Range<usize> {
+        self.managed.start as usize..self.managed.end as usize
     }
 
     /// The object parsed, in item form.
@@ -247,6 +264,7 @@ mod tests {
             item.metadata().starts_with(br#"{"resourceVersion":"7","labels""#)
                 && item.metadata().ends_with(b"}")
         );
+        assert!(item.managed_fields().is_empty());
         let gone = item.at_revision(1234);
         assert_eq!(gone.value().unwrap()["metadata"]["resourceVersion"], "1234");
         assert_eq!(gone.value().unwrap()["metadata"]["name"], "web");
@@ -254,6 +272,15 @@ mod tests {
             gone.metadata().starts_with(br#"{"resourceVersion":"1234","labels""#)
                 && gone.metadata().ends_with(br#""namespace":"default"}"#)
         );
+    }
+
+    #[test]
+    fn an_item_knows_where_its_managed_fields_stand() {
+        let stored = br#"{"metadata":{"labels":{"a":"1"},"managedFields":[{"manager":"x"}],"name":"web"}}"#;
+        let item = Item::build(&shape(ItemForm::BuiltIn), "default/web", 7, stored).unwrap();
+        for item in [item.clone(), item.at_revision(123_456)] {
+            assert_eq!(item.bytes()[item.managed_fields()], *br#"[{"manager":"x"}]"#);
+        }
     }
 
     #[test]

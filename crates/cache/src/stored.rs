@@ -1,5 +1,7 @@
 //! From the store's bytes to an item's: one walk that checks, copies and reads what selectors look at.
 
+use std::ops::Range;
+
 use api::json::{Malformed, Reader, Wanted};
 use api::{Object, Value};
 use store::Revision;
@@ -17,6 +19,8 @@ pub(crate) struct Stored {
     pub(crate) revision_at: usize,
     /// Behind the metadata's closing brace.
     pub(crate) metadata_end: usize,
+    /// Where the value of `metadata.managedFields` stands; empty when there is none.
+    pub(crate) managed: Range<usize>,
     /// What selectors look at.
     pub(crate) seen: Value,
 }
@@ -29,6 +33,7 @@ pub(crate) fn read(stored: &[u8], revision: Revision, shape: &Shape) -> Result<S
     let mut reader = Reader::new(stored);
     let mut out = Vec::with_capacity(stored.len() + 32);
     let mut metadata = None;
+    let mut managed = 0..0;
     let mut seen = Object::new();
     let mut first = true;
     reader.expect(b'{')?;
@@ -40,9 +45,10 @@ pub(crate) fn read(stored: &[u8], revision: Revision, shape: &Shape) -> Result<S
         if name == "metadata" {
             open(&mut out);
             out.extend_from_slice(b"\"metadata\":");
-            let (revision_at, below) = copy_metadata(&mut out, &mut reader, revision, wanted)?;
-            metadata = Some((revision_at, out.len()));
-            seen.insert(name.into_owned(), below);
+            let found = copy_metadata(&mut out, &mut reader, revision, wanted)?;
+            metadata = Some((found.revision_at, out.len()));
+            managed = found.managed;
+            seen.insert(name.into_owned(), found.seen);
             continue;
         }
         see(&mut seen, &name, wanted, &mut reader)?;
@@ -56,7 +62,7 @@ pub(crate) fn read(stored: &[u8], revision: Revision, shape: &Shape) -> Result<S
     // The cache holds many of these for long.
     out.shrink_to_fit();
     let (revision_at, metadata_end) = metadata.ok_or(Malformed)?;
-    Ok(Stored { bytes: out, revision_at, metadata_end, seen: Value::Object(seen) })
+    Ok(Stored { bytes: out, revision_at, metadata_end, managed, seen: Value::Object(seen) })
 }
 
 /// Begins an object, or its next member.
@@ -64,17 +70,25 @@ fn open(out: &mut Vec<u8>) {
     out.push(if out.is_empty() { b'{' } else { b',' });
 }
 
-/// Copies the metadata behind its resource version; gives where that stands, and what is wanted of the metadata.
+/// What is found in metadata.
+struct Metadata {
+    revision_at: usize,
+    managed: Range<usize>,
+    seen: Value,
+}
+
+/// Copies the metadata behind its resource version.
 fn copy_metadata(
     out: &mut Vec<u8>,
     reader: &mut Reader<'_>,
     revision: Revision,
     wanted: Option<&Wanted>,
-) -> Result<(usize, Value), Malformed> {
+) -> Result<Metadata, Malformed> {
     out.extend_from_slice(REVISION);
     let revision_at = out.len();
     out.extend_from_slice(revision.to_string().as_bytes());
     out.push(b'"');
+    let mut managed = 0..0;
     let mut seen = Object::new();
     let mut first = true;
     reader.expect(b'{')?;
@@ -82,15 +96,20 @@ fn copy_metadata(
         first = false;
         let start = reader.offset();
         let name = reader.key()?;
+        let value = reader.offset();
         see(&mut seen, &name, wanted.and_then(|w| w.field(&name)), reader)?;
         // Other servers' objects may carry a stale one.
         if name != "resourceVersion" {
             out.push(b',');
+            let copied = out.len();
             out.extend_from_slice(reader.slice(start, reader.offset()));
+            if name == "managedFields" {
+                managed = copied + (value - start)..out.len();
+            }
         }
     }
     out.push(b'}');
-    Ok((revision_at, Value::Object(seen)))
+    Ok(Metadata { revision_at, managed, seen: Value::Object(seen) })
 }
 
 /// Reads the value of a member; keeps what is wanted of it.

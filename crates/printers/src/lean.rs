@@ -1,5 +1,6 @@
 //! Parsing only what a printer looks at. A pod of 3 KB has some 200 values, its row needs 20.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use api::Value;
@@ -41,9 +42,11 @@ static POD: LazyLock<Wanted> = LazyLock::new(|| {
 /// map's data.
 static ANY: LazyLock<Wanted> = LazyLock::new(|| Wanted::all_but("metadata.managedFields"));
 
-/// Parses what the row of a resource is made of: for pods, of which there are many, nothing else.
-pub(crate) fn parse(json: &[u8], resource: &str) -> Result<Value, Malformed> {
-    if resource == "pods" { POD.parse(json) } else { ANY.parse(json) }
+/// Parses what the row of a resource is made of: for pods, of which there are many, nothing else. `managed`: where the
+/// managed fields stand, if that is known.
+pub(crate) fn parse(json: &[u8], resource: &str, managed: Range<usize>) -> Result<Value, Malformed> {
+    let wanted = if resource == "pods" { &POD } else { &ANY };
+    wanted.parse_past(json, managed)
 }
 
 #[cfg(test)]
@@ -54,7 +57,7 @@ mod tests {
     #[test]
     fn a_users_own_key_is_no_managed_field() {
         let text = br#"{"metadata": {"name": "a", "managedFields": []}, "data": {"managedFields": "1"}}"#;
-        let read = parse(text, "configmaps").unwrap();
+        let read = parse(text, "configmaps", 0..0).unwrap();
         assert_eq!(read, serde_json::json!({"metadata": {"name": "a"}, "data": {"managedFields": "1"}}));
     }
 }

@@ -11,6 +11,7 @@
 //! Column descriptions are left empty for built-in kinds: no client prints them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use api::Value;
@@ -139,11 +140,12 @@ impl Printer {
     }
 
     /// Reads an object's JSON, without what its cells do not need. Custom resources are read whole.
-    pub fn parse(&self, json: &[u8]) -> Result<Value, Malformed> {
+    /// `managed` is where the value of `metadata.managedFields` stands, which no cell needs; empty when that is not known.
+    pub fn parse(&self, json: &[u8], managed: Range<usize>) -> Result<Value, Malformed> {
         match &self.make {
-            Make::Kind { resource, .. } => lean::parse(json, resource),
+            Make::Kind { resource, .. } => lean::parse(json, resource, managed),
             Make::Custom(_) => serde_json::from_slice(json).map_err(|_| Malformed),
-            Make::Default => lean::parse(json, ""),
+            Make::Default => lean::parse(json, "", managed),
         }
     }
 

@@ -1,8 +1,9 @@
 //! A pull reader over a JSON text.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use super::{MAX_DEPTH, MAX_VALUE_DEPTH, lanes};
+use super::{MAX_VALUE_DEPTH, skip};
 use crate::{Object, Value};
 
 /// The text is no JSON, or too deep; [`super::check`] says why.
@@ -17,6 +18,8 @@ pub struct Reader<'a> {
     at: usize,
     /// Numbers with a point or an exponent stay floats, even where they are whole.
     keeps_floats: bool,
+    /// Where a value stands that was skipped before.
+    known: Range<usize>,
 }
 
 type Result<T> = std::result::Result<T, Malformed>;
@@ -24,7 +27,12 @@ type Result<T> = std::result::Result<T, Malformed>;
 impl<'a> Reader<'a> {
     /// At the start of a text.
     pub fn new(text: &'a [u8]) -> Reader<'a> {
-        Reader { text, at: 0, keeps_floats: false }
+        Reader { text, at: 0, keeps_floats: false, known: 0..0 }
+    }
+
+    /// At the start of a text of which one value, behind its key's colon, is known to be JSON: it is skipped in one step.
+    pub fn knowing(text: &'a [u8], known: Range<usize>) -> Reader<'a> {
+        Reader { known, ..Reader::new(text) }
     }
 
     /// How many bytes are behind.
@@ -85,11 +93,24 @@ impl<'a> Reader<'a> {
         Ok(key)
     }
 
+    /// As [`Reader::key`], for those who only compare it.
+    pub fn key_bytes(&mut self) -> Result<Cow<'a, [u8]>> {
+        self.expect(b'"')?;
+        let (start, end) = (self.at, skip::plain(self.text, self.at));
+        if self.text.get(end) != Some(&b'"') {
+            self.at = start - 1;
+            return Ok(Cow::Owned(self.key()?.into_owned().into_bytes()));
+        }
+        self.at = end + 1;
+        self.expect(b':')?;
+        Ok(Cow::Borrowed(&self.text[start..end]))
+    }
+
     /// A string; bytes that are no UTF-8 and lone surrogates become U+FFFD, as in Go.
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
         self.expect(b'"')?;
         let start = self.at;
-        self.plain();
+        self.at = skip::plain(self.text, start);
         match self.text.get(self.at) {
             Some(b'"') => {
                 let raw = &self.text[start..self.at];
@@ -99,40 +120,6 @@ impl<'a> Reader<'a> {
             }
             Some(b'\\') => self.escaped(start),
             _ => Err(Malformed),
-        }
-    }
-
-    /// Goes on to the next byte that means something in a string.
-    fn plain(&mut self) {
-        while let Some(lanes) = self.text.get(self.at..).and_then(<[u8]>::first_chunk) {
-            let found = lanes::meaning(lanes);
-            self.at += found;
-            if found < lanes.len() {
-                return;
-            }
-        }
-        while !matches!(self.text.get(self.at), Some(b'"' | b'\\' | 0..0x20) | None) {
-            self.at += 1;
-        }
-    }
-
-    /// Skips a string.
-    fn skip_string(&mut self) -> Result<()> {
-        self.expect(b'"')?;
-        loop {
-            self.plain();
-            match (self.text.get(self.at), self.text.get(self.at + 1)) {
-                (Some(b'"'), _) => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => self.at += 2,
-                (Some(b'\\'), Some(b'u')) => {
-                    self.at += 2;
-                    self.hex()?;
-                }
-                _ => return Err(Malformed),
-            }
         }
     }
 
@@ -201,34 +188,8 @@ impl<'a> Reader<'a> {
     pub fn number(&mut self) -> Result<&'a str> {
         self.peek()?;
         let start = self.at;
-        if self.text.get(self.at) == Some(&b'-') {
-            self.at += 1;
-        }
-        match self.text.get(self.at) {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits()?,
-            _ => return Err(Malformed),
-        }
-        if self.text.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.text.get(self.at), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.text.get(self.at), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
+        self.at = skip::number(self.text, start).ok_or(Malformed)?;
         std::str::from_utf8(&self.text[start..self.at]).map_err(|_| Malformed)
-    }
-
-    fn digits(&mut self) -> Result<()> {
-        let start = self.at;
-        while matches!(self.text.get(self.at), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        if self.at == start { Err(Malformed) } else { Ok(()) }
     }
 
     /// `true`, `false` or `null`.
@@ -244,48 +205,12 @@ impl<'a> Reader<'a> {
 
     /// Skips one value without recursion.
     pub fn skip(&mut self) -> Result<()> {
-        let mut open: Vec<u8> = Vec::new();
-        let mut first = true;
-        loop {
-            if let Some(close) = open.last().copied() {
-                if !self.more(first, close)? {
-                    open.pop();
-                    if open.is_empty() {
-                        return Ok(());
-                    }
-                    first = false;
-                    continue;
-                }
-                if close == b'}' {
-                    self.skip_string()?;
-                    self.expect(b':')?;
-                }
-            }
-            first = false;
-            match self.peek()? {
-                b'{' => {
-                    self.at += 1;
-                    open.push(b'}');
-                    first = true;
-                }
-                b'[' => {
-                    self.at += 1;
-                    open.push(b']');
-                    first = true;
-                }
-                b'"' => self.skip_string()?,
-                b't' => self.literal("true")?,
-                b'f' => self.literal("false")?,
-                b'n' => self.literal("null")?,
-                _ => drop(self.number()?),
-            }
-            if open.len() > MAX_DEPTH {
-                return Err(Malformed);
-            }
-            if open.is_empty() {
-                return Ok(());
-            }
+        if self.at == self.known.start && !self.known.is_empty() {
+            self.at = self.known.end;
+            return Ok(());
         }
+        self.at = skip::value(self.text, self.at).ok_or(Malformed)?;
+        Ok(())
     }
 
     /// Any value. Of keys that come twice the last one counts.

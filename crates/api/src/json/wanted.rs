@@ -1,5 +1,7 @@
 //! Parsing only what is looked at: of a pod's 200 values, selectors know a dozen, its row in a table twenty.
 
+use std::ops::Range;
+
 use super::{Malformed, Reader};
 use crate::{Object, Value};
 
@@ -42,7 +44,11 @@ impl Wanted {
 
     /// What is wanted of the value of a field; none when it is not looked at.
     pub fn field(&self, name: &str) -> Option<&Wanted> {
-        match self.below.iter().find(|(n, _)| **n == *name) {
+        self.find(name.as_bytes())
+    }
+
+    fn find(&self, name: &[u8]) -> Option<&Wanted> {
+        match self.below.iter().find(|(n, _)| n.as_bytes() == name) {
             Some((_, below)) => (below.rest || !below.below.is_empty()).then_some(below),
             None => self.rest.then_some(&ALL),
         }
@@ -53,7 +59,15 @@ impl Wanted {
     /// # Errors
     /// It is no JSON.
     pub fn parse(&self, json: &[u8]) -> Result<Value, Malformed> {
-        let mut reader = Reader::new(json);
+        self.parse_past(json, 0..0)
+    }
+
+    /// As [`Wanted::parse`], of a text in which one value is not wanted and is known to be JSON.
+    ///
+    /// # Errors
+    /// The rest is no JSON.
+    pub fn parse_past(&self, json: &[u8], known: Range<usize>) -> Result<Value, Malformed> {
+        let mut reader = Reader::knowing(json, known);
         let value = self.read(&mut reader)?;
         reader.end()?;
         Ok(value)
@@ -78,11 +92,11 @@ impl Wanted {
                 let (mut fields, mut first) = (Object::new(), true);
                 while reader.more(first, b'}')? {
                     first = false;
-                    let name = reader.key()?;
-                    match self.field(&name) {
+                    let name = reader.key_bytes()?;
+                    match self.find(&name) {
                         Some(wanted) => {
                             let value = wanted.read_at(reader, depth + 1)?;
-                            fields.insert(name.into_owned(), value);
+                            fields.insert(String::from_utf8_lossy(&name).into_owned(), value);
                         }
                         None => reader.skip()?,
                     }
@@ -131,6 +145,15 @@ mod tests {
         let expected = json!({"metadata": {"name": "a"}, "managedFields": [2, {"metadata": 3}]});
         assert_eq!(wanted.parse(text).unwrap(), expected);
         assert_eq!(wanted.parse(br#"{"metadata":"x"}"#).unwrap(), json!({"metadata": "x"}));
+    }
+
+    #[test]
+    fn a_known_value_is_not_looked_at() {
+        let text = br#"{"a":1,"k\u0065y":[}{],"b":2}"#;
+        let wanted = Wanted::of(["a", "b"]);
+        assert!(wanted.parse(text).is_err());
+        let at = text.iter().position(|b| *b == b'[').unwrap();
+        assert_eq!(wanted.parse_past(text, at..at + 4).unwrap(), json!({"a": 1, "b": 2}));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Codec for Json {
 
     fn write(&self, object: &Value, pretty: bool) -> Bytes {
         if pretty {
-            return Bytes::from(escape_html(serde_json::to_vec_pretty(object).unwrap_or_default()));
+            return Bytes::from(escape_html(serde_json::to_string_pretty(object).unwrap_or_default()));
         }
         let mut bytes = to_vec(object);
         // Upstream's encoder ends with a line.

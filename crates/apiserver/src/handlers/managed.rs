@@ -385,21 +385,17 @@ pub fn keep_times(object: &mut Value, old: &Value) {
 
 /// Whether two lists have the same entries, in any order and at any times.
 fn same_but_times(a: &[Value], b: &[Value]) -> bool {
-    fn timeless(entry: &Value) -> Vec<(&String, &Value)> {
-        entry.as_object().into_iter().flatten().filter(|(name, _)| *name != "time").collect()
+    fn timeless(entry: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        entry.as_object().into_iter().flatten().filter(|(name, _)| *name != "time")
     }
-    let mut left: HashMap<Vec<(&String, &Value)>, usize> = HashMap::new();
-    for entry in b {
-        *left.entry(timeless(entry)).or_default() += 1;
+    // Who it is: no two entries of a list have the same. The fields are many, and looked at last.
+    let id =
+        |entry| ["manager", "operation", "apiVersion", "subresource"].map(|name| obj::text_at(entry, name));
+    if a.len() != b.len() {
+        return false;
     }
-    a.len() == b.len()
-        && a.iter().all(|entry| match left.get_mut(&timeless(entry)) {
-            Some(0) | None => false,
-            Some(count) => {
-                *count -= 1;
-                true
-            }
-        })
+    let others: HashMap<[&str; 4], &Value> = b.iter().map(|entry| (id(entry), entry)).collect();
+    a.iter().all(|entry| others.get(&id(entry)).is_some_and(|other| timeless(entry).eq(timeless(other))))
 }
 
 /// Reads an applied configuration.

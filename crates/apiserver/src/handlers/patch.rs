@@ -22,6 +22,7 @@ pub mod kinds;
 mod ordered;
 pub(super) mod restore;
 mod shown;
+mod unchanged;
 
 use kinds::PatchType;
 
@@ -180,7 +181,9 @@ fn decode_again(
         ty,
         schemas: api::schema::builtin(),
     };
-    let before = Before { managed: obj::managed_fields(&old.object), object: &|| unpatched(ctx, old) };
+    let stored = (resource.is_hub() && resource.era() == Era::Now).then_some(&old.object);
+    let before =
+        Before { managed: obj::managed_fields(&old.object), stored, object: &|| unpatched(ctx, old) };
     as_typed(ctx, &target, patch_type, patch, changed, &before, options)
 }
 
@@ -188,6 +191,8 @@ fn decode_again(
 pub struct Before<'a> {
     /// Who managed it.
     pub managed: Option<&'a Value>,
+    /// All of it, where it was stored in the version that is asked.
+    pub stored: Option<&'a Value>,
     /// All of it, as errors want it.
     pub object: &'a (dyn Fn() -> Option<Value> + Sync),
 }
@@ -211,6 +216,11 @@ pub fn as_typed(
             check_name(ctx, &changed)?;
         }
         return Err(nothing_left(patch_type));
+    }
+    if let Some(stored) = before.stored.filter(|_| patch.strict.is_empty())
+        && let Some(typed) = unchanged::typed(ctx, target, patch_type, &mut changed, stored)
+    {
+        return Ok(typed);
     }
     if patch_type == PatchType::Strategic {
         if let Some(why) = restore::misfit(&changed, &api::schema::Type::Struct(ty)) {

@@ -30,14 +30,16 @@ pub async fn update(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
     let media = crate::negotiate::content_type(&ctx.parts.headers)?;
     let bytes = read_body(body).await?;
     let options = WriteOptions::parse(&ctx.query, "UpdateOptions", false)?;
-    let object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
-    let mut object = object;
-    check_namespace(ctx, &mut object)?;
-    check_name(ctx, &object)?;
-    super::check_segment(&ctx.info.name)?;
-    let mut object = codec::to_hub(&ctx.resource, object)?;
-    write::dedup_owners(ctx, &mut object, write::Found::Sent);
-    let (code, saved) = replace(ctx, object, &options).await?;
+    let read = || {
+        let mut object = write::decode(ctx, &Decode::of(&ctx.resource), &bytes, media, &options)?;
+        check_namespace(ctx, &mut object)?;
+        check_name(ctx, &object)?;
+        super::check_segment(&ctx.info.name)?;
+        let mut object = codec::to_hub(&ctx.resource, object)?;
+        write::dedup_owners(ctx, &mut object, write::Found::Sent);
+        Ok(object)
+    };
+    let (code, saved) = replace(ctx, read, &options).await?;
     ctx.saved(code, &accept, saved)
 }
 
@@ -63,17 +65,24 @@ pub fn check_name(ctx: &Ctx, object: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Brings a whole object (of the hub version) in place of the one that is there; gives the answer's code, too.
-async fn replace(ctx: &Ctx, object: Value, options: &WriteOptions) -> Result<(u16, Saved), ApiError> {
+/// Brings a whole object (of the hub version) in place of the one that is there; gives the answer's code, too. `read` gives
+/// the object anew for each try: there is mostly one.
+async fn replace(
+    ctx: &Ctx,
+    read: impl Fn() -> Result<Value, ApiError>,
+    options: &WriteOptions,
+) -> Result<(u16, Saved), ApiError> {
     let storage = ctx.server.storage();
+    let mut first = Some(read()?);
     super::check_key(ctx)?;
     let mut current = ctx.server.recent(&ctx.resource, ctx.named(), options.dry_run).await?;
     for _ in 0..CONFLICT_TRIES {
+        let object = first.take().map_or_else(&read, Ok)?;
         let Some(old) = current else {
             return Ok((201, create_instead(ctx, object, options).await?));
         };
         let result = match precondition(ctx, &object, &old) {
-            Ok(()) => store_changed(ctx, &old, object.clone(), "", options).await,
+            Ok(()) => store_changed(ctx, &old, object, "", options).await,
             Err(error) => Err(error),
         };
         match result {

@@ -94,7 +94,7 @@ pub fn failure(error: &ApiError) -> Vec<u8> {
 
 /// The same for people: indented, and without an end of the line.
 pub fn failure_indented(error: &ApiError) -> Vec<u8> {
-    escape_html(serde_json::to_vec_pretty(&refused(error)).unwrap_or_default())
+    escape_html(serde_json::to_string_pretty(&refused(error)).unwrap_or_default()).into_bytes()
 }
 
 fn refused(error: &ApiError) -> Status<'_> {
@@ -126,7 +126,7 @@ pub fn success(of: &Object, code: u16) -> Vec<u8> {
 }
 
 fn encode(status: &Status<'_>) -> Vec<u8> {
-    let mut bytes = escape_html(serde_json::to_vec(status).unwrap_or_default());
+    let mut bytes = escape_html(serde_json::to_string(status).unwrap_or_default()).into_bytes();
     bytes.push(b'\n');
     bytes
 }

@@ -154,7 +154,7 @@ fn row(
         let object = item_value(resource, item)?;
         return Ok((object.clone(), object));
     }
-    let lean = printer.parse(item.bytes()).map_err(ApiError::internal)?;
+    let lean = printer.parse(item.bytes(), item.managed_fields()).map_err(ApiError::internal)?;
     match include {
         Include::Object => Ok((lean, item_value(resource, item)?)),
         Include::Metadata => {

@@ -68,7 +68,7 @@ impl<V: Versions> Request<'_, V> {
 /// Sets `metadata.managedFields` of a created or updated object. `live` is empty for a create. Both are in the
 /// request's version.
 pub fn update<V: Versions>(live: &Object, new: &mut Object, request: &Request<'_, V>) {
-    let sent = entries(new).cloned();
+    let sent = take_entries(new);
     let live_managers = || managed::decode(entries(live)).unwrap_or_default();
     let managers = if !request.subresource.is_empty() {
         live_managers()
@@ -78,7 +78,6 @@ pub fn update<V: Versions>(live: &Object, new: &mut Object, request: &Request<'_
         // A client that does not know the field must not lose it for others.
         managed::decode(sent.as_ref()).filter(|m| !m.is_empty()).unwrap_or_else(live_managers)
     };
-    set_entries(new, None);
     let exists = live.get("metadata").is_some_and(|m| m.get("uid").is_some());
     if managers.is_empty() && exists {
         // Nobody has applied to this object and its managers were reset: it stays untracked.
@@ -143,7 +142,7 @@ pub fn apply<V: Versions>(
     };
     let mut managers = managed::decode(entries(live)).unwrap_or_default();
     let mut live = live.clone();
-    set_entries(&mut live, None);
+    take_entries(&mut live);
     if managers.is_empty() {
         let before = ManagerId { name: "before-first-apply".to_owned(), ..request.id(false) };
         let before = ManagerId { subresource: request.subresource.to_owned(), ..before };
@@ -443,16 +442,19 @@ fn entries(object: &Object) -> Option<&Value> {
     object.get("metadata").and_then(|m| m.get("managedFields"))
 }
 
+fn take_entries(object: &mut Object) -> Option<Value> {
+    object.get_mut("metadata")?.as_object_mut()?.remove("managedFields")
+}
+
 fn set_entries(object: &mut Object, entries: Option<Value>) {
+    let Some(entries) = entries else { return drop(take_entries(object)) };
     // A configuration may have said that there is no metadata.
-    if entries.is_some() && object.get("metadata").is_none_or(Value::is_null) {
+    if object.get("metadata").is_none_or(Value::is_null) {
         object.insert("metadata".to_owned(), json!({}));
     }
-    let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
-    match entries {
-        Some(entries) => metadata.insert("managedFields".to_owned(), entries),
-        None => metadata.remove("managedFields"),
-    };
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.insert("managedFields".to_owned(), entries);
+    }
 }
 
 fn last_applied(object: &Object) -> Option<&str> {

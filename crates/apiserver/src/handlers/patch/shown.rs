@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use api::decode::{Target, Typed};
+use api::json::escape_html;
 use api::schema::{self, StructId, Type};
 use api::{Object, Value};
 
@@ -77,29 +78,12 @@ pub(super) fn in_order(object: &Value, ty: &Type) -> String {
 pub(super) fn as_go(object: &Value, ty: StructId, touched: &Touched) -> String {
     let mut out = String::new();
     write(&mut out, object, &Type::Struct(ty), Some(touched));
-    html_safe(out)
+    escape_html(out)
 }
 
 /// What a JSON patch makes of the object that was `before`, as text.
 pub(super) fn replayed(before: &Value, ty: StructId, patch: &[u8]) -> Option<String> {
-    super::ordered::replay(&in_order(before, &Type::Struct(ty)), patch).map(html_safe)
-}
-
-fn html_safe(mut out: String) -> String {
-    // Go's encoder writes these so that they are safe in HTML; they stand in texts only.
-    const ESCAPED: [(char, &str); 5] = [
-        ('<', "\\u003c"),
-        ('>', "\\u003e"),
-        ('&', "\\u0026"),
-        ('\u{2028}', "\\u2028"),
-        ('\u{2029}', "\\u2029"),
-    ];
-    for (character, escaped) in ESCAPED {
-        if out.contains(character) {
-            out = out.replace(character, escaped);
-        }
-    }
-    out
+    super::ordered::replay(&in_order(before, &Type::Struct(ty)), patch).map(escape_html)
 }
 
 fn write(out: &mut String, value: &Value, ty: &Type, touched: Option<&Touched>) {

@@ -100,7 +100,11 @@ pub async fn answer(ctx: &Ctx, body: Incoming) -> Result<Response, ApiError> {
                 let mut parsed = parsed.clone();
                 let current = Cow::Owned(live_scale(ctx, &sub, old));
                 let scale = kinds::apply(patch_type, &mut parsed.value, current, sub.ty)?;
-                let before = patch::Before { managed: None, object: &|| Some(live_scale(ctx, &sub, old)) };
+                let before = patch::Before {
+                    managed: None,
+                    stored: None,
+                    object: &|| Some(live_scale(ctx, &sub, old)),
+                };
                 let scale = match sub.ty {
                     Some(ty) => {
                         let target = api::decode::Target {

@@ -70,7 +70,7 @@ pub(super) fn table(
         "{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":"
     );
     let mut rows = Rows { out, printer, include, head, now: jiff::Timestamp::now(), first: true };
-    let lean = |item: &Item| printer.parse(item.bytes()).map_err(ApiError::internal);
+    let lean = |item: &Item| printer.parse(item.bytes(), item.managed_fields()).map_err(ApiError::internal);
     if printer.reorders() {
         let mut parsed = items.iter().map(|i| Ok((lean(i)?, i))).collect::<Result<Vec<_>, ApiError>>()?;
         printer.sort(&mut parsed, |(lean, _)| lean);
