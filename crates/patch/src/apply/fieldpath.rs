@@ -174,19 +174,37 @@ fn place<T>(list: &[T], element: &Element<'_>, of: impl Fn(&T) -> &Element<'_>) 
 
 impl<'a> Set<'a> {
     /// A set of these paths, in whichever order.
-    pub fn new(members: Vec<Element<'a>>, children: Vec<(Element<'a>, Set<'a>)>) -> Set<'a> {
-        let mut set = Set { members, children };
-        set.members.sort();
-        set.members.dedup();
-        set.children.sort_by(|(a, _), (b, _)| a.cmp(b));
-        set.children.dedup_by(|(next, below), (element, all)| {
-            let same = next == element;
-            if same {
-                all.extend(std::mem::take(below));
+    pub fn new(mut members: Vec<Element<'a>>, mut children: Vec<(Element<'a>, Set<'a>)>) -> Set<'a> {
+        members.sort();
+        members.dedup();
+        children.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if children.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Set { members, children };
+        }
+        // Those below the same element become one set, all at once.
+        let mut together: Vec<(Element<'a>, Vec<Set<'a>>)> = Vec::new();
+        for (element, below) in children {
+            match together.last_mut() {
+                Some((last, sets)) if *last == element => sets.push(below),
+                _ => together.push((element, vec![below])),
             }
-            same
-        });
-        set
+        }
+        let children = together.into_iter().map(|(element, sets)| (element, Set::of_all(sets))).collect();
+        Set { members, children }
+    }
+
+    /// The paths of all these sets. An object may have tens of thousands of managers: one after the other would take their
+    /// number squared.
+    pub fn of_all(sets: impl IntoIterator<Item = Set<'a>>) -> Set<'a> {
+        let mut sets = sets.into_iter();
+        let Set { mut members, mut children } = sets.next().unwrap_or_default();
+        let Some(second) = sets.next() else { return Set { members, children } };
+        for set in std::iter::once(second).chain(sets) {
+            members.extend(set.members);
+            children.extend(set.children);
+        }
+        // Sorting finds that these are sorted lists.
+        Set::new(members, children)
     }
 
     /// Adds a path; the empty path is nothing.
@@ -273,15 +291,7 @@ impl<'a> Set<'a> {
 
     /// Adds the paths of another set.
     pub fn extend(&mut self, other: Set<'a>) {
-        let Set { mut members, mut children } = std::mem::take(self);
-        if members.is_empty() && children.is_empty() {
-            *self = other;
-            return;
-        }
-        members.extend(other.members);
-        children.extend(other.children);
-        // Sorting finds that these are two sorted lists.
-        *self = Set::new(members, children);
+        *self = Set::of_all([std::mem::take(self), other]);
     }
 
     /// Takes out the paths that the other set has.
@@ -451,6 +461,20 @@ mod tests {
             !set(json!({"f:spec": {}})).within(&small),
             "the path itself is another than what is below it"
         );
+    }
+
+    #[test]
+    fn sets_are_put_together_at_all_depths() {
+        let sets = (0..1000).rev().map(|i| {
+            let name = format!("f:{}", i % 500);
+            set(json!({"f:metadata": {"f:labels": {name.clone(): {}}}, "f:spec": {}, name: {".": {}, "f:a": {}}}))
+        });
+        let all = Set::of_all(sets);
+        assert_eq!(all.paths().len(), 500 + 1 + 2 * 500);
+        assert_eq!(Set::decode(all.encode().as_object().unwrap()), Some(all.clone()));
+        let mut again = all.clone();
+        again.extend(all.clone());
+        assert_eq!(again, all);
     }
 
     #[test]

@@ -271,17 +271,17 @@ fn prune<V: Versions>(
     let last_set = typed::ensure_named_fields(&last.set, &schema);
     let mut pruned = typed::remove(&at_last, &last_set, &schema);
     // Other managers keep what they own, in whichever version they named it.
-    let mut by_version: Vec<(&str, Set<'_>)> = Vec::new();
+    let mut by_version: Vec<(&str, Vec<Set<'_>>)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for owned in managers.values() {
         let at = *places.entry(&owned.version).or_insert_with(|| {
-            by_version.push((&owned.version, Set::default()));
+            by_version.push((&owned.version, Vec::new()));
             by_version.len() - 1
         });
-        by_version[at].1.extend(owned.set.clone());
+        by_version[at].1.push(owned.set.clone());
     }
     by_version.sort_by_key(|(v, _)| *v != last.version);
-    for (version, owned) in &by_version {
+    for (version, owned) in by_version {
         let (Some(s), Some(m), Some(p)) = (
             versions.schema(version),
             versions.convert(&at_last, &last.version, version),
@@ -291,7 +291,7 @@ fn prune<V: Versions>(
         };
         let all = typed::ensure_named_fields(&typed::field_set(&m, &s), &s);
         let kept = typed::ensure_named_fields(&typed::field_set(&p, &s), &s)
-            .union(&typed::ensure_named_fields(owned, &s));
+            .union(&typed::ensure_named_fields(&Set::of_all(owned), &s));
         let rest = typed::remove(&m, &all.difference(&kept), &s);
         if let Some(back) = versions.convert(&rest, version, &last.version) {
             pruned = back;
@@ -385,9 +385,10 @@ fn cap(managers: &mut Managers<'_>) {
     let mut excess = updaters.len().saturating_sub(UPDATE_MANAGERS_MAX);
     updaters.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
     let mut first_of_version: HashMap<String, ManagerId> = HashMap::new();
+    let mut sets: HashMap<ManagerId, Vec<Set<'_>>> = HashMap::new();
     for (id, _) in updaters {
         if excess == 0 {
-            return;
+            break;
         }
         let Some(first) = first_of_version.get(&id.version) else {
             first_of_version.insert(id.version.clone(), id);
@@ -403,9 +404,14 @@ fn cap(managers: &mut Managers<'_>) {
         if let Some(folded) = managers.remove(&id)
             && let Some(owned) = managers.get_mut(&bucket)
         {
-            owned.set.extend(folded.set);
+            sets.entry(bucket).or_default().push(folded.set);
             owned.time = folded.time;
             excess -= 1;
+        }
+    }
+    for (bucket, folded) in sets {
+        if let Some(owned) = managers.get_mut(&bucket) {
+            owned.set = Set::of_all(std::iter::once(std::mem::take(&mut owned.set)).chain(folded));
         }
     }
 }
