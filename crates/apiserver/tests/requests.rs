@@ -298,3 +298,57 @@ async fn groups_of_custom_resources_have_api_services() {
     assert_eq!(answer.code, 200);
     assert_eq!(next().await["type"], "DELETED");
 }
+
+/// What is stored and what is answered was JSON in other words than those of Go's encoder.
+#[tokio::test]
+async fn texts_are_safe_in_html_as_gos_encoder_has_it() {
+    let server = Cluster::start().await;
+    let data = json!({"metadata": {"name": "a"}, "data": {"b": "1 & 2 <> \u{2028}é"}});
+    let written = r#""data":{"b":"1 \u0026 2 \u003c\u003e \u2028é"}"#;
+    let one = format!("{MAPS}/a");
+    let asked = [
+        (Method::POST, MAPS, data.clone()),
+        (Method::GET, MAPS, Value::Null),
+        (Method::GET, &one, Value::Null),
+    ];
+    for (method, path, body) in asked {
+        let answer = server.send(method, path, &[], body).await;
+        let text = String::from_utf8_lossy(&answer.bytes).into_owned();
+        assert!(text.contains(written), "{path}: {text}");
+        assert!(!text.contains(['<', '>', '&']));
+    }
+    let refused = server.post(MAPS, json!({"metadata": {"name": "<a>"}})).await;
+    let text = String::from_utf8_lossy(&refused.bytes).into_owned();
+    assert!(refused.code == 422 && text.contains(r#"ConfigMap \"\u003ca\u003e\" is invalid"#), "{text}");
+}
+
+/// Parts that a patch leaves alone are not read again: the others are, and defaults, empty lists and mistakes are as ever.
+#[tokio::test]
+async fn a_patch_is_judged_by_what_it_changes() {
+    let server = Cluster::start().await;
+    let name = "/apis/apps/v1/namespaces/default/deployments";
+    let template =
+        json!({"metadata": {"labels": {"a": "1"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"selector": {"matchLabels": {"a": "1"}}, "template": template});
+    let made = server.post(name, json!({"metadata": {"name": "web"}, "spec": spec})).await.json();
+    let path = format!("{name}/web");
+    let strategic = [("content-type", "application/strategic-merge-patch+json")];
+    let patch = async |query: &str, body: Value| {
+        server.send(Method::PATCH, &format!("{path}{query}"), &strategic, body).await
+    };
+    let labelled = patch("", json!({"metadata": {"labels": {"x": "1"}}})).await.json();
+    assert_eq!(labelled["spec"], made["spec"]);
+    assert_eq!(labelled["metadata"]["labels"], json!({"x": "1"}));
+    assert_eq!(labelled["metadata"]["generation"], 1);
+    let scaled = patch("", json!({"spec": {"replicas": 3, "minReadySeconds": null}})).await.json();
+    assert_eq!((&scaled["spec"]["replicas"], &scaled["metadata"]["generation"]), (&json!(3), &json!(2)));
+    assert_eq!(scaled["spec"]["template"], made["spec"]["template"]);
+    let unknown =
+        patch("?fieldValidation=Strict", json!({"metadata": {"labels": {"x": "2"}}, "spek": 1})).await;
+    assert_eq!(unknown.code, 422, "{}", unknown.json());
+    let wrong = patch("", json!({"metadata": {"labels": {"x": 1}}})).await;
+    let message = wrong.json()["message"].as_str().unwrap().to_owned();
+    assert!(wrong.code == 422 && message.contains("cannot convert int64 to string"), "{message}");
+    let now = server.send(Method::GET, &path, &[], Value::Null).await.json();
+    assert_eq!(now["metadata"]["labels"], json!({"x": "1"}));
+}

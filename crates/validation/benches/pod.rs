@@ -60,7 +60,7 @@ fn validate_a_changed_pod(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn encode(bencher: Bencher<'_, '_>) {
     let pod = decoded(STORED);
-    bencher.bench(|| serde_json::to_vec(black_box(&pod)));
+    bencher.bench(|| api::json::to_vec(black_box(&pod)));
 }
 
 #[divan::bench]
