@@ -148,10 +148,10 @@ async fn store_once(ctx: &Ctx, mut object: Value, options: &WriteOptions) -> Res
 async fn put(ctx: &Ctx, attributes: &Attributes<'_>, object: Value) -> Result<Saved, ApiError> {
     let (server, resource) = (&ctx.server, &ctx.resource);
     let (storage, name) = (server.storage(), attributes.name);
-    let named = ctx.info.name.is_empty() && !obj::meta_text(&object, "generateName").is_empty();
+    let generated = ctx.info.name.is_empty() && !obj::meta_text(&object, "generateName").is_empty();
     let exists = || {
         let mut error = ApiError::already_exists(resource.group_resource(), name);
-        if named {
+        if generated {
             error.details.remove("retryAfterSeconds");
         }
         error
