@@ -12,11 +12,11 @@ mod wanted;
 mod write;
 
 pub use check::check;
-pub use encode::{encode, encode_text, escape_html, to_vec};
+pub use encode::{encode, encode_object, escape_html, to_vec};
 pub use reader::{MAX_DUPLICATES, Malformed, Reader};
 pub use reader::{float, fold_floats};
 pub use wanted::Wanted;
-pub use write::{go_json, string as go_string};
+pub use write::{go_json, go_string};
 
 /// Go's `maxNestingDepth`, for values that are skipped.
 pub const MAX_DEPTH: usize = 10_000;

@@ -35,28 +35,24 @@ pub(crate) fn read(stored: &[u8], revision: Revision, shape: &Shape) -> Result<S
     let mut metadata = None;
     let mut managed = 0..0;
     let mut seen = Object::new();
-    let mut first = true;
-    reader.expect(b'{')?;
-    while reader.more(first, b'}')? {
-        first = false;
-        let start = reader.offset();
-        let name = reader.key()?;
+    reader.members(|reader, start, name| {
         let wanted = shape.wanted.field(&name);
         if name == "metadata" {
             open(&mut out);
             out.extend_from_slice(b"\"metadata\":");
-            let found = copy_metadata(&mut out, &mut reader, revision, wanted)?;
+            let found = copy_metadata(&mut out, reader, revision, wanted)?;
             metadata = Some((found.revision_at, out.len()));
             managed = found.managed;
             seen.insert(name.into_owned(), found.seen);
-            continue;
+            return Ok(());
         }
-        see(&mut seen, &name, wanted, &mut reader)?;
+        see(&mut seen, &name, wanted, reader)?;
         if shape.form == ItemForm::Custom || !matches!(&*name, "kind" | "apiVersion") {
             open(&mut out);
             out.extend_from_slice(reader.slice(start, reader.offset()));
         }
-    }
+        Ok(())
+    })?;
     reader.end()?;
     out.push(b'}');
     // The cache holds many of these for long.
@@ -90,12 +86,7 @@ fn copy_metadata(
     out.push(b'"');
     let mut managed = 0..0;
     let mut seen = Object::new();
-    let mut first = true;
-    reader.expect(b'{')?;
-    while reader.more(first, b'}')? {
-        first = false;
-        let start = reader.offset();
-        let name = reader.key()?;
+    reader.members(|reader, start, name| {
         let value = reader.offset();
         see(&mut seen, &name, wanted.and_then(|w| w.field(&name)), reader)?;
         // Other servers' objects may carry a stale one.
@@ -107,7 +98,8 @@ fn copy_metadata(
                 managed = copied + (value - start)..out.len();
             }
         }
-    }
+        Ok(())
+    })?;
     out.push(b'}');
     Ok(Metadata { revision_at, managed, seen: Value::Object(seen) })
 }

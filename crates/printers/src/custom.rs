@@ -81,9 +81,7 @@ fn go_text(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
         Value::Null => "<no value>".to_owned(),
-        Value::Array(_) | Value::Object(_) => {
-            value.to_string().replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
-        }
+        Value::Array(_) | Value::Object(_) => api::json::escape_html(value.to_string()),
         Value::Number(n) => match (n.as_i64(), n.as_f64()) {
             (None, Some(f)) if f != 0.0 && (f.abs() >= 1e21 || f.abs() < 1e-4) => go_exponent(f),
             (None, Some(f)) => format!("{f}"),

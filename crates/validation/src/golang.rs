@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use api::Value;
+use api::json::go_string;
 
 use crate::errs::Shown;
 use crate::quantity::{Quantity, QuantityField as _};
@@ -107,10 +108,10 @@ fn of_kind(kind: &str, value: &Value, wanted: &mut Wanted) -> Node {
         };
     }
     match kind {
-        "s" => wanted.leaf(quoted(value.text())),
+        "s" => wanted.leaf(go_string(value.text())),
         "i" | "f" | "x" if value.is_null() => Node::Leaf("0".into()),
         "b" if value.is_null() => Node::Leaf("false".into()),
-        "q" => wanted.leaf(quoted(&Quantity::shown(value))),
+        "q" => wanted.leaf(go_string(&Quantity::shown(value))),
         "s?" | "i" | "f" | "x" | "b" | "t" | "r" => any(value, wanted),
         "apiextensions.JSONSchemaPropsOrBool" => {
             either(value, "Allows", Node::Leaf(any_bool(value)), false, wanted)
@@ -193,18 +194,12 @@ pub(crate) fn is_zero(value: &Value) -> bool {
 
 fn any(value: &Value, wanted: &mut Wanted) -> Node {
     match value {
-        Value::String(s) => wanted.leaf(quoted(s)),
+        Value::String(s) => wanted.leaf(go_string(s)),
         Value::Array(items) => wanted.list(items, any),
         Value::Object(map) => wanted.map(map, any),
         Value::Number(n) if n.is_f64() => wanted.leaf(n.as_f64().unwrap_or_default().to_string()),
         other => wanted.leaf(other.to_string()),
     }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    api::json::go_string(text, &mut out);
-    out
 }
 
 fn compact(node: &Node, out: &mut String) {
@@ -226,7 +221,7 @@ fn compact(node: &Node, out: &mut String) {
                 if i > 0 {
                     out.push(',');
                 }
-                out.push_str(&quoted(key));
+                out.push_str(&go_string(key));
                 out.push(':');
                 compact(item, out);
             }
@@ -260,7 +255,7 @@ fn pretty(node: &Node, depth: usize, out: &mut String) {
                     out.push(',');
                 }
                 line(out, depth + 1);
-                out.push_str(&quoted(key));
+                out.push_str(&go_string(key));
                 out.push_str(": ");
                 pretty(item, depth + 1, out);
             }

@@ -1,7 +1,7 @@
 //! Objects as upstream's JSON encoder writes them: compact, maps sorted, HTML characters escaped (`encoding/json`).
 
 use super::lanes::{self, Lanes};
-use crate::{Object, Value};
+use crate::Value;
 
 /// A value as compact JSON.
 pub fn to_vec(value: &Value) -> Vec<u8> {
@@ -13,17 +13,8 @@ pub fn to_vec(value: &Value) -> Vec<u8> {
 /// Appends a value as compact JSON.
 pub fn encode(out: &mut Vec<u8>, value: &Value) {
     match value {
-        Value::Object(fields) => encode_fields(out, fields),
-        Value::Array(items) => {
-            out.push(b'[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                encode(out, item);
-            }
-            out.push(b']');
-        }
+        Value::Object(fields) => encode_object(out, fields, |out, _, value| encode(out, value)),
+        Value::Array(items) => encode_list(out, items, encode),
         Value::String(text) => encode_text(out, text),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
@@ -33,21 +24,42 @@ pub fn encode(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-fn encode_fields(out: &mut Vec<u8>, fields: &Object) {
+/// Appends an object of these fields; `write` appends the value of a field, whose name it gets.
+pub fn encode_object<N: AsRef<str>, T>(
+    out: &mut Vec<u8>,
+    fields: impl IntoIterator<Item = (N, T)>,
+    mut write: impl FnMut(&mut Vec<u8>, &str, T),
+) {
     out.push(b'{');
-    for (i, (name, value)) in fields.iter().enumerate() {
+    for (i, (name, value)) in fields.into_iter().enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        encode_text(out, name);
+        encode_text(out, name.as_ref());
         out.push(b':');
-        encode(out, value);
+        write(out, name.as_ref(), value);
     }
     out.push(b'}');
 }
 
+/// Appends a list of these items.
+pub(super) fn encode_list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'[');
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
 /// Appends a text with its quotes.
-pub fn encode_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn encode_text(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     if is_plain(text.as_bytes()) {

@@ -86,6 +86,22 @@ impl<'a> Reader<'a> {
         if self.peek()? == close { Err(Malformed) } else { Ok(true) }
     }
 
+    /// An object: `member` gets each key and where it begins, and reads what follows.
+    pub fn members(
+        &mut self,
+        mut member: impl FnMut(&mut Reader<'a>, usize, Cow<'a, str>) -> Result<()>,
+    ) -> Result<()> {
+        self.expect(b'{')?;
+        let mut first = true;
+        while self.more(first, b'}')? {
+            first = false;
+            let start = self.at;
+            let key = self.key()?;
+            member(self, start, key)?;
+        }
+        Ok(())
+    }
+
     /// A key with its colon.
     pub fn key(&mut self) -> Result<Cow<'a, str>> {
         let key = self.string()?;
@@ -241,19 +257,16 @@ impl<'a> Reader<'a> {
         }
         Ok(match self.peek()? {
             b'{' => {
-                self.at += 1;
                 let mut out = Object::new();
-                let mut first = true;
-                while self.more(first, b'}')? {
-                    first = false;
-                    let key = self.key()?;
+                self.members(|reader, _, key| {
                     let before = duplicates.as_mut().map(|d| d.enter(&key, out.contains_key(key.as_ref())));
-                    let value = self.any(depth + 1, duplicates)?;
+                    let value = reader.any(depth + 1, duplicates)?;
                     if let (Some(d), Some(before)) = (duplicates.as_mut(), before) {
                         d.path.truncate(before);
                     }
                     out.insert(key.into_owned(), value);
-                }
+                    Ok(())
+                })?;
                 Value::Object(out)
             }
             b'[' => {

@@ -46,35 +46,19 @@ pub fn managed_fields(object: &Value) -> Option<&Value> {
 /// Appends an object as JSON, without some fields of its metadata; gives where the text goes on behind the brace that
 /// opens the metadata.
 pub fn write_json(out: &mut Vec<u8>, object: &Value, left_out: &[&str]) -> usize {
+    let mut metadata_at = 0;
     let Value::Object(fields) = object else {
         json::encode(out, object);
-        return 0;
+        return metadata_at;
     };
-    let mut metadata_at = 0;
-    out.push(b'{');
-    for (i, (name, value)) in fields.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        json::encode_text(out, name);
-        out.push(b':');
+    json::encode_object(out, fields, |out, name, value| {
         let Some(metadata) = value.as_object().filter(|_| name == "metadata") else {
-            json::encode(out, value);
-            continue;
+            return json::encode(out, value);
         };
-        out.push(b'{');
-        metadata_at = out.len();
-        for (name, value) in metadata.iter().filter(|(name, _)| !left_out.contains(&name.as_str())) {
-            if out.len() > metadata_at {
-                out.push(b',');
-            }
-            json::encode_text(out, name);
-            out.push(b':');
-            json::encode(out, value);
-        }
-        out.push(b'}');
-    }
-    out.push(b'}');
+        metadata_at = out.len() + 1;
+        let kept = metadata.iter().filter(|(name, _)| !left_out.contains(&name.as_str()));
+        json::encode_object(out, kept, |out, _, value| json::encode(out, value));
+    });
     metadata_at
 }
 

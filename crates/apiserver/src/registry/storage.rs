@@ -241,13 +241,8 @@ impl Storage {
         revision: i64,
         object: &Encoded,
     ) -> Result<Result<Bytes, Option<Stored>>, ApiError> {
-        match self.write(key, Expect::At(revision), resource, object.bytes.clone()).await? {
-            Written::Done(revision) => {
-                self.note(key, revision);
-                Ok(Ok(object.answer(revision)))
-            }
-            Written::Conflict(entry) => Ok(Err(entry.map(|e| stored(&e)).transpose()?)),
-        }
+        let written = self.write_at(resource, key, revision, object.bytes.clone()).await?;
+        Ok(written.map(|revision| object.answer(revision)))
     }
 
     /// As [`Storage::replace`], and fills in the object's new version.
@@ -258,12 +253,21 @@ impl Storage {
         revision: i64,
         object: &mut Value,
     ) -> Result<Result<(), Option<Stored>>, ApiError> {
-        let encoded = Encoded::of(object);
-        match self.write(key, Expect::At(revision), resource, encoded.bytes).await? {
+        let written = self.write_at(resource, key, revision, Encoded::of(object).bytes).await?;
+        Ok(written.map(|revision| set_version(object, revision)))
+    }
+
+    async fn write_at(
+        &self,
+        resource: &Resource,
+        key: &str,
+        revision: i64,
+        value: Bytes,
+    ) -> Result<Result<i64, Option<Stored>>, ApiError> {
+        match self.write(key, Expect::At(revision), resource, value).await? {
             Written::Done(revision) => {
                 self.note(key, revision);
-                set_version(object, revision);
-                Ok(Ok(()))
+                Ok(Ok(revision))
             }
             Written::Conflict(entry) => Ok(Err(entry.map(|e| stored(&e)).transpose()?)),
         }

@@ -129,24 +129,26 @@ fn item_element<'a>(keys: Option<&[KeyField<'_>]>, item: &'a Value) -> Result<El
     Ok(Element::Key(found))
 }
 
-/// The items of a list by their elements, in the order of those: each with the place of its first, and whether there are
-/// more. Items without an element are left out.
+/// The items of a list by their elements, in the order of those: each with its first item, and whether there are more.
+/// Items without an element are left out; the other value says that there are none such.
 fn by_element<'a>(
     items: &'a [Value],
     keys: Option<&[KeyField<'_>]>,
-) -> impl Iterator<Item = (Element<'a>, &'a Value, bool)> {
+) -> (impl Iterator<Item = (Element<'a>, &'a Value, bool)>, bool) {
     let mut elements: Vec<(Element<'a>, &Value)> =
         items.iter().filter_map(|item| Some((item_element(keys, item).ok()?, item))).collect();
     elements.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let complete = elements.len() == items.len();
     let mut elements = elements.into_iter().peekable();
-    std::iter::from_fn(move || {
+    let grouped = std::iter::from_fn(move || {
         let (element, item) = elements.next()?;
         let mut again = false;
         while elements.next_if(|(next, _)| *next == element).is_some() {
             again = true;
         }
         Some((element, item, again))
-    })
+    });
+    (grouped, complete)
 }
 
 /// The fields that an object sets.
@@ -165,7 +167,7 @@ fn collect<'a, S: TypeSchema>(value: &'a Value, schema: Option<S>, below: &mut S
             false
         }
         (Atom::List(keys), Value::Array(items)) => {
-            for (element, item, again) in by_element(items, keys.as_deref()) {
+            for (element, item, again) in by_element(items, keys.as_deref()).0 {
                 let mut inside = Set::default();
                 if !again {
                     collect(item, schema.element(), &mut inside);

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use api::Value;
 use api::decode::{Target, Typed};
 use api::schema::Type;
+use api::{Object, Value};
 
 use super::kinds::PatchType;
 use super::{restore, shown};
@@ -14,24 +14,21 @@ use crate::registry::resource::group_version;
 
 /// Parts of an object that are as they were.
 struct Parts {
-    fields: Vec<(String, Value)>,
+    fields: Object,
     managed: Option<Value>,
 }
 
 impl Parts {
     /// Takes them out of a patched object.
     fn take(changed: &mut Value, stored: &Value) -> Parts {
-        let managed =
-            obj::managed_fields(changed).filter(|m| obj::managed_fields(stored) == Some(*m)).is_some();
-        let managed = managed.then(|| obj::metadata_mut(changed).remove("managedFields")).flatten();
-        let mut fields = Vec::new();
-        if let Some(all) = changed.as_object_mut() {
-            let typed = |name: &str| matches!(name, "metadata" | "kind" | "apiVersion");
-            let same = |(name, value): (&String, &Value)| !typed(name) && stored.get(name) == Some(value);
-            let names: Vec<String> =
-                all.iter().filter(|field| same(*field)).map(|(n, _)| n.clone()).collect();
-            fields.extend(names.iter().filter_map(|name| all.remove_entry(name)));
-        }
+        let managers = obj::managed_fields(changed);
+        let same = managers.is_some() && managers == obj::managed_fields(stored);
+        let managed = same.then(|| obj::metadata_mut(changed).remove("managedFields")).flatten();
+        let Value::Object(all) = changed else { return Parts { fields: Object::new(), managed } };
+        let (fields, rest) = std::mem::take(all).into_iter().partition(|(name, value)| {
+            !matches!(name.as_str(), "metadata" | "kind" | "apiVersion") && stored.get(name) == Some(value)
+        });
+        *all = rest;
         Parts { fields, managed }
     }
 

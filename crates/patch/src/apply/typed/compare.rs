@@ -123,8 +123,8 @@ fn all_items<'a, S: TypeSchema>(
     schema: &S,
     set: &mut Set<'a>,
 ) -> bool {
-    let mut fits = items.iter().all(|item| item_element(keys, item).is_ok());
-    for (element, item, again) in by_element(items, keys) {
+    let (elements, mut fits) = by_element(items, keys);
+    for (element, item, again) in elements {
         let mut below = Set::default();
         // An item that occurs twice is owned as a whole.
         if !again {
